@@ -1,0 +1,54 @@
+"""The hot path's kernels: bytes in, bytes out, each compiled or in pure Python.
+
+The choice is made once, here. Pure Python is chosen by ``GATEWAY_NO_EXTENSIONS=1`` or taken where
+the compiled modules were not built; one that is there but does not load is an error, never a
+silent slow path.
+"""
+
+import os
+from typing import TYPE_CHECKING, Literal
+
+NO_EXTENSIONS = bool(os.environ.get("GATEWAY_NO_EXTENSIONS"))
+"""Whether pure Python was asked for; the same switch turns the build of the extensions off."""
+
+IMPLEMENTATION: Literal["compiled", "pure"]
+"""Which kernels run: logged at start, shown by health and by ``gateway doctor``."""
+
+if TYPE_CHECKING or NO_EXTENSIONS:
+    from gateway.kernels._envelope_py import EnvelopeCipher
+    from gateway.kernels._fields_py import Fields, extract
+    from gateway.kernels._padding_py import pad, unpad
+    from gateway.kernels._signature_py import sign, signature_matches
+
+    IMPLEMENTATION = "pure"
+else:
+    from gateway.kernels._fields_py import Fields
+
+    try:
+        from gateway.kernels._envelope_c import EnvelopeCipher
+        from gateway.kernels._fields_c import extract
+        from gateway.kernels._padding_c import pad, unpad
+        from gateway.kernels._signature_c import sign, signature_matches
+
+        IMPLEMENTATION = "compiled"
+    except ModuleNotFoundError as missing:
+        if not (missing.name or "").startswith("gateway.kernels."):
+            raise
+        from gateway.kernels._envelope_py import EnvelopeCipher
+        from gateway.kernels._fields_py import extract
+        from gateway.kernels._padding_py import pad, unpad
+        from gateway.kernels._signature_py import sign, signature_matches
+
+        IMPLEMENTATION = "pure"
+
+__all__ = [
+    "IMPLEMENTATION",
+    "NO_EXTENSIONS",
+    "EnvelopeCipher",
+    "Fields",
+    "extract",
+    "pad",
+    "sign",
+    "signature_matches",
+    "unpad",
+]
