@@ -1,0 +1,105 @@
+"""The composition root: settings and a bot in, the Litestar app out. Only here is anything picked."""
+
+import asyncio
+import logging
+import os
+import sys
+from importlib import import_module
+
+from litestar import Litestar
+
+from gateway.errors import BotError
+from gateway.http.asgi import callback_route
+from gateway.http.callback import CallbackEndpoint
+from gateway.http.health import health_routes
+from gateway.http.refusals import Refusals
+from gateway.inbound.bot import Bot
+from gateway.inbound.ingest import Ingest
+from gateway.kernels import IMPLEMENTATION, EnvelopeCipher
+from gateway.protocol.account import Account, decode_aes_key
+from gateway.settings import BOT_VARIABLE, AccountSettings, Settings, load_settings
+from gateway.telemetry import configure_logging
+
+DEMO_BOT = "gateway.demo:bot"
+
+_log = logging.getLogger("gateway")
+
+
+def create_app(settings: Settings, bot: Bot) -> Litestar:
+    """Return the app that answers for the settings' accounts with the bot."""
+    accounts = {name: make_account(name, given) for name, given in settings.accounts.items()}
+    endpoint = CallbackEndpoint(
+        accounts,
+        Ingest(bot),
+        Refusals(later=lambda: asyncio.get_running_loop().call_later),
+        max_body=settings.server.max_body,
+    )
+
+    async def announce() -> None:
+        aes = {cipher.backend for a in accounts.values() for cipher in a.ciphers}
+        _log.info(
+            "gateway ready accounts=%s kernels=%s aes=%s",
+            ",".join(accounts),
+            IMPLEMENTATION,
+            "; ".join(sorted(aes)) or "not needed",
+        )
+
+    return Litestar(
+        [callback_route(endpoint), *health_routes(len(accounts))],
+        on_startup=[announce],
+        openapi_config=None,
+        logging_config=None,
+    )
+
+
+def create_app_from_environment() -> Litestar:
+    """Return the app of GATEWAY_CONFIG and GATEWAY_BOT; what each server process starts with.
+
+    Also for ``granian --interface asgi --factory gateway.app:create_app_from_environment``.
+    """
+    settings = load_settings()
+    configure_logging(settings.server.log_level)
+    return create_app(settings, load_bot(os.environ.get(BOT_VARIABLE) or DEMO_BOT))
+
+
+def make_account(name: str, given: AccountSettings) -> Account:
+    """Return the account that its settings describe."""
+    tokens = (given.token, given.previous_token)
+    keys = (given.encoding_aes_key, given.previous_encoding_aes_key)
+    return Account(
+        name=name,
+        app_id=given.app_id,
+        mode=given.mode,
+        tokens=tuple(t.get_secret_value().encode() for t in tokens if t is not None),
+        ciphers=tuple(
+            EnvelopeCipher(decode_aes_key(key.get_secret_value())) for key in keys if key is not None
+        ),
+        original_id=given.original_id,
+        timestamp_window=given.timestamp_window,
+    )
+
+
+def load_bot(target: str) -> Bot:
+    """Return the bot that ``MODULE:NAME`` names, looked up from the working directory too.
+
+    Raises BotError where there is none. What the module itself raises passes through.
+    """
+    module_name, _, name = target.partition(":")
+    if not module_name or not name:
+        raise BotError(f"{target}: name a bot as MODULE:BOT, such as shop.bot:bot")
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        module = import_module(module_name)
+    except ModuleNotFoundError as missing:
+        if missing.name is not None and (module_name + ".").startswith(missing.name + "."):
+            raise BotError(
+                f"{target}: there is no module {missing.name} here; run in the folder it is in"
+            ) from None
+        raise
+    bot = getattr(module, name, None)
+    if not isinstance(bot, Bot):
+        found = [key for key, value in vars(module).items() if isinstance(value, Bot)]
+        hint = f"it has: {', '.join(found)}" if found else "it has none: write bot = Bot()"
+        raise BotError(f"{target}: {module_name} has no Bot called {name}; {hint}")
+    return bot

@@ -1,0 +1,40 @@
+"""The ``gateway`` command. Exit codes: 0 done, 1 failed, 2 wrong usage or settings."""
+
+import sys
+
+import rich_click as click
+
+from gateway.cli.check import check, doctor, version
+from gateway.cli.demo import demo
+from gateway.cli.serve import serve
+from gateway.cli.simulate import simulate
+from gateway.errors import GatewayError
+
+click.rich_click.TEXT_MARKUP = "rich"
+click.rich_click.SHOW_ARGUMENTS = True
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def gateway() -> None:
+    """The backend of a WeChat Official Account (公众号).
+
+    \b
+    gateway demo                        look around: a gateway, and a simulated WeChat calling it
+    gateway serve shop.bot:bot          run your bot with the settings in ./gateway.toml
+    gateway simulate text "你好"         send it what WeChat would send
+    gateway doctor                      find out what is wrong, and how to mend it
+    """
+
+
+for command in (serve, simulate, check, doctor, demo, version):
+    gateway.add_command(command)
+
+
+def main() -> None:
+    """Run the command; say what is wrong with settings or bots in plain words, and exit with 2."""
+    try:
+        gateway()
+    except GatewayError as wrong:
+        for line in str(wrong).splitlines():
+            click.secho(f"gateway: {line}", fg="red", err=True)
+        sys.exit(2)

@@ -1,0 +1,112 @@
+"""``gateway check``, ``doctor`` and ``version``: is all as it should be?"""
+
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import NamedTuple
+
+import rich_click as click
+from rich.console import Console
+from rich.table import Table
+
+from gateway import __version__
+from gateway.app import DEMO_BOT, load_bot, make_account
+from gateway.cli.options import callback_url, config_option
+from gateway.errors import GatewayError
+from gateway.kernels import IMPLEMENTATION, NO_EXTENSIONS, EnvelopeCipher
+from gateway.settings import load_settings
+
+
+@click.command()
+@click.argument("bot", required=False, metavar="[MODULE:BOT]")
+@config_option
+def check(bot: str | None, config: Path | None) -> None:
+    """Read the settings and load the bot; name everything that is wrong with them.
+
+    \b
+    gateway check
+    gateway check shop.bot:bot --config production.toml
+
+    Exits with 0 when `gateway serve` would start, with 2 when it would not.
+    """
+    settings = load_settings(config)
+    routes = load_bot(bot or DEMO_BOT).routes()
+    for name, given in settings.accounts.items():
+        make_account(name, given)
+        click.echo(f"account {name}: {given.mode} mode, {callback_url(settings, name)}")
+    click.echo(f"bot {bot or DEMO_BOT}: {len(routes)} handlers")
+
+
+@click.command()
+def version() -> None:
+    """Print the version, and which kernels run."""
+    click.echo(f"wechat-gateway {__version__} ({IMPLEMENTATION} kernels)")
+
+
+class Finding(NamedTuple):
+    """One thing looked at: how it is, and, where that is a problem, what to do."""
+
+    what: str
+    state: str
+    fix: str
+
+
+PACKAGES = ("granian", "litestar", "msgspec", "pycryptodome", "pydantic-settings", "uvloop")
+
+
+@click.command()
+@config_option
+def doctor(config: Path | None) -> None:
+    """Show what is installed and which kernels run; name each problem with its fix.
+
+    Exits with 0 when all is well, with 1 when there is a problem.
+    """
+    table = Table(box=None, pad_edge=False, show_header=False)
+    findings = list(_findings(config))
+    for finding in findings:
+        mark = "[green]ok[/]" if not finding.fix else "[red]!![/]"
+        table.add_row(mark, finding.what, finding.state)
+        if finding.fix:
+            table.add_row("", "", f"[yellow]{finding.fix}[/]")
+    Console().print(table)
+    sys.exit(any(finding.fix for finding in findings))
+
+
+def _findings(config: Path | None) -> Iterator[Finding]:
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    yield Finding("python", f"{python} on {platform.platform()}", "")
+    yield Finding("wechat-gateway", __version__, "")
+    for package in PACKAGES:
+        try:
+            yield Finding(package, installed(package), "")
+        except PackageNotFoundError:
+            if package == "uvloop" and sys.platform == "win32":
+                continue
+            yield Finding(package, "not installed", "pip install wechat-gateway again")
+    yield _kernels()
+    yield Finding("aes", EnvelopeCipher(bytes(32)).backend, "")
+    try:
+        settings = load_settings(config)
+    except GatewayError as wrong:
+        for line in str(wrong).splitlines():
+            yield Finding("settings", "refused", line)
+        return
+    yield Finding("settings", f"sound; accounts: {', '.join(settings.accounts)}", "")
+    cores = os.cpu_count() or 1
+    workers = settings.server.workers
+    fix = f"set server.workers to {cores} or less" if workers > cores else ""
+    yield Finding("workers", f"{workers} on {cores} cores", fix)
+
+
+def _kernels() -> Finding:
+    if IMPLEMENTATION == "compiled":
+        return Finding("kernels", "compiled", "")
+    if NO_EXTENSIONS:
+        fix = "unset GATEWAY_NO_EXTENSIONS for the compiled ones"
+    else:
+        fix = "install a C compiler and Python's headers (Debian: gcc python3-dev), then reinstall"
+    return Finding("kernels", "pure Python, several times slower", fix)

@@ -1,0 +1,49 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import rich_click as click
+
+from gateway.errors import SettingsError
+from gateway.settings import AccountSettings, Settings
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def config_option(function: _F) -> _F:
+    """Add ``--config``: the settings file."""
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="The settings file; ./gateway.toml if there is one.",
+    )(function)
+
+
+def pick_account(settings: Settings, wanted: str | None, url: str | None) -> str:
+    """Return the name of the account meant: the one named, the one in the URL, or the only one."""
+    names = list(settings.accounts)
+    last = (url or "").partition("?")[0].rstrip("/").rpartition("/")[2]
+    if wanted is None and last in names:
+        wanted = last
+    if wanted is None and len(names) == 1:
+        wanted = names[0]
+    if wanted not in names:
+        raise SettingsError(f"which account? give --account, one of: {', '.join(names)}")
+    return wanted
+
+
+def callback_url(settings: Settings, account: str) -> str:
+    """Return where this machine's gateway serves an account."""
+    host = settings.server.host
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        host = "127.0.0.1"
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.server.port}/wechat/{account}"
+
+
+def secret(given: AccountSettings, name: str) -> str | None:
+    """Return a secret of an account's settings as text."""
+    value = getattr(given, name)
+    return None if value is None else str(value.get_secret_value())

@@ -1,0 +1,59 @@
+"""What can go wrong, as a tree.
+
+GatewayError
+├── SettingsError    the operator's settings are wrong; says which one and how to mend it
+├── BotError         the bot cannot be loaded, or a handler cannot be called as it is written
+└── Refused          a callback is not WeChat's; carries the reason, never what was sent
+"""
+
+from enum import StrEnum
+
+
+class GatewayError(Exception):
+    """The root of every error the gateway raises on purpose."""
+
+
+class SettingsError(GatewayError):
+    """The settings are wrong; each argument is one line that names a setting and its fix."""
+
+    def __str__(self) -> str:
+        return "\n".join(str(line) for line in self.args)
+
+
+class BotError(GatewayError):
+    """A bot or handler is wrong; the message names it and its fix."""
+
+
+class Reason(StrEnum):
+    """Why a callback was refused. Logged and counted; the sender never learns it."""
+
+    QUERY = "query"
+    """A query parameter is missing, repeated or too long."""
+    TIMESTAMP = "timestamp"
+    """The timestamp is no number, or outside the account's window."""
+    SIGNATURE = "signature"
+    """The signature is not the one of the account's token."""
+    MODE = "mode"
+    """The body is not of the form the account's mode asks for."""
+    DOCUMENT = "document"
+    """The body, or what was sealed in it, is neither sound XML nor a JSON object."""
+    BASE64 = "base64"
+    """Encrypt is not base64."""
+    BLOCK = "block"
+    """Encrypt holds no whole number of AES blocks."""
+    PADDING = "padding"
+    """The padding is wrong: most often, another EncodingAESKey."""
+    LENGTH = "length"
+    """The length field says more than there is."""
+    APP_ID = "app_id"
+    """It was sealed for another app id."""
+    TO_USER_NAME = "to_user_name"
+    """It is addressed to another account than the one pinned by original_id."""
+
+
+class Refused(GatewayError):
+    """A callback is refused for ``reason``."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason = reason

@@ -1,0 +1,1 @@
+"""The HTTP face: callbacks and health. Knows what a callback is, and no back end."""

@@ -1,0 +1,156 @@
+"""The callback endpoint: a request's parts in, an answer out; no framework in its way.
+
+WeChat tells apart three kinds of answer (PROTOCOL 3): a 200 with a reply, ``success`` or the echo;
+a refusal, here one and the same for every reason; and a failure, after which it tries again.
+"""
+
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final, NamedTuple
+
+from gateway.errors import Refused
+from gateway.http.refusals import Refusals
+from gateway.inbound.attempts import Attempts
+from gateway.inbound.context import Context
+from gateway.inbound.ingest import HandlerFailed, Ingest
+from gateway.protocol.account import Account
+from gateway.protocol.callback import SUCCESS, Received, echo, receive, respond
+from gateway.protocol.identity import dedupe_key
+from gateway.protocol.query import parse_query
+
+_log = logging.getLogger("gateway.callback")
+
+# https://www.w3.org/TR/trace-context/#traceparent-header; a trace id of zeros is invalid.
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
+
+
+class Answer(NamedTuple):
+    """What goes back: a status, the body's media type (empty where there is no body), the body."""
+
+    status: int
+    media_type: str
+    body: bytes
+
+
+REFUSED: Final = Answer(403, "", b"")
+TOO_LARGE: Final = Answer(413, "", b"")
+NOT_FOUND: Final = Answer(404, "", b"")
+NOT_ALLOWED: Final = Answer(405, "", b"")
+BROKEN: Final = Answer(500, "", b"")
+
+# Text, so that markup in an echostr stays inert (PROTOCOL 1.1).
+_TEXT: Final = "text/plain; charset=utf-8"
+_XML: Final = "text/xml; charset=utf-8"
+_JSON: Final = "application/json"
+
+
+class RandomBlocks:
+    """Blocks of 16 random bytes, fetched from the system many at a time."""
+
+    _BLOCKS: Final = 256
+
+    def __init__(self, urandom: Callable[[int], bytes] = os.urandom) -> None:
+        self._urandom = urandom
+        self._pool = b""
+        self._at = 0
+
+    def __call__(self) -> bytes:
+        """Return 16 bytes that were never returned before."""
+        if self._at == len(self._pool):
+            self._pool, self._at = self._urandom(16 * self._BLOCKS), 0
+        self._at += 16
+        return self._pool[self._at - 16 : self._at]
+
+
+class CallbackEndpoint:
+    """Answers the callbacks of all accounts."""
+
+    def __init__(
+        self,
+        accounts: Mapping[str, Account],
+        ingest: Ingest,
+        refusals: Refusals,
+        *,
+        max_body: int,
+        clock: Callable[[], float] = time.time,
+        random: Callable[[], bytes] | None = None,
+    ) -> None:
+        self.max_body = max_body
+        """Bytes of a body; the transport answers TOO_LARGE for a longer one."""
+        self._accounts = dict(accounts)
+        if len(accounts) == 1:
+            # The only account answers without its name too: /wechat is /wechat/NAME.
+            self._accounts[""] = next(iter(accounts.values()))
+        self._ingest = ingest
+        self._refusals = refusals
+        self._attempts = Attempts()
+        self._clock = clock
+        self._random = random or RandomBlocks()
+
+    def find(self, name: str) -> Account | None:
+        """Return the account of a path's last part, ``""`` where the path has none."""
+        return self._accounts.get(name)
+
+    def verify(self, account: Account, raw_query: bytes) -> Answer:
+        """Answer a GET: the console's URL verification."""
+        try:
+            return Answer(200, _TEXT, echo(account, parse_query(raw_query), self._clock()))
+        except Refused as refused:
+            return self._refuse(account, refused)
+
+    async def handle(
+        self,
+        account: Account,
+        raw_query: bytes,
+        body: bytes,
+        header: Callable[[str], str | None],
+    ) -> Answer:
+        """Answer a POST: a message or event. ``header`` looks a request header up."""
+        try:
+            received = receive(account, parse_query(raw_query), body, self._clock())
+            context = partial(self._context, account, raw_query, received, header)
+            reply = await self._ingest.answer(received.message, context)
+            answer = respond(account, received, reply, int(self._clock()), self._random())
+        except Refused as refused:
+            return self._refuse(account, refused)
+        except HandlerFailed:
+            return BROKEN
+        except Exception as error:
+            _log.error(
+                "callback failed account=%s error=%s; WeChat will try again",
+                account.name,
+                type(error).__name__,
+                exc_info=_log.isEnabledFor(logging.DEBUG),
+            )
+            return BROKEN
+        if answer is SUCCESS:
+            return Answer(200, _TEXT, answer)
+        return Answer(200, _JSON if received.as_json else _XML, answer)
+
+    def _context(
+        self,
+        account: Account,
+        raw_query: bytes,
+        received: Received,
+        header: Callable[[str], str | None],
+    ) -> Context:
+        return Context(
+            account,
+            raw_query,
+            trace_id=lambda: self._trace_id(header("traceparent")),
+            attempt=lambda: self._attempts.count(
+                dedupe_key(account.app_id, received.message), self._clock()
+            ),
+        )
+
+    def _trace_id(self, traceparent: str | None) -> str:
+        match = _TRACEPARENT.fullmatch(traceparent or "")
+        return match[1] if match is not None else self._random().hex()
+
+    def _refuse(self, account: Account, refused: Refused) -> Answer:
+        self._refusals.count(account.name, refused.reason)
+        return REFUSED

@@ -1,0 +1,30 @@
+"""Health for whoever keeps the process running: does it live, and may it be sent callbacks."""
+
+from litestar import MediaType, Response, get
+from litestar.handlers import HTTPRouteHandler
+
+from gateway import __version__
+from gateway.kernels import IMPLEMENTATION
+
+
+def health_routes(accounts: int) -> list[HTTPRouteHandler]:
+    """Return /health/live and /health/ready; ``accounts`` is how many are served."""
+
+    @get("/health/live", media_type=MediaType.JSON, sync_to_thread=False)
+    def live() -> dict[str, str]:
+        """Answer as long as the event loop goes on; asks nothing else."""
+        return {"status": "ok"}
+
+    @get("/health/ready", media_type=MediaType.JSON, sync_to_thread=False)
+    def ready() -> Response[dict[str, str | int]]:
+        """Answer once the gateway can take callbacks."""
+        return Response(
+            {
+                "status": "ok",
+                "version": __version__,
+                "kernels": IMPLEMENTATION,
+                "accounts": accounts,
+            }
+        )
+
+    return [live, ready]

@@ -1,0 +1,150 @@
+"""Bot: what an author registers handlers with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple, TypeVar
+
+from gateway.errors import BotError
+from gateway.inbound.context import Context
+from gateway.inbound.handlers import Call, Handler, HandlerFunction, as_async, bind_handler, name_of
+from gateway.protocol.messages import Message
+
+CallNext = Callable[..., Awaitable[Any]]
+Middleware = Callable[[Message, Context, CallNext], Awaitable[Any]]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_ALIASES = {"key": "event_key"}
+
+
+class Condition(NamedTuple):
+    """What a field of the message must be: equal to a value, or found in by a pattern."""
+
+    field: str
+    value: Any
+    pattern: re.Pattern[str] | None
+
+
+class Route(NamedTuple):
+    """A handler with what it takes and what stands around it."""
+
+    kind: type[Message]
+    conditions: tuple[Condition, ...]
+    handler: Handler
+    middlewares: tuple[Middleware, ...]
+    on_error: Call | None
+
+
+class Bot:
+    """Handlers for messages and events; the first that matches, in order of registration, answers.
+
+    >>> bot = Bot()
+    >>> @bot.on(Text, content="帮助")
+    ... async def help(message: Text) -> str:
+    ...     return "…"
+    """
+
+    def __init__(self) -> None:
+        self._entries: list[tuple[type[Message], tuple[Condition, ...], Handler] | Bot] = []
+        self._middlewares: list[Middleware] = []
+        self._on_error: Call | None = None
+
+    def on(self, kind: type[Message], **conditions: Any) -> Callable[[_F], _F]:
+        r"""Register the decorated function for messages of ``kind`` and its subclasses.
+
+        A condition names a field: ``content="帮助"`` takes an equal value,
+        ``content=re.compile(r"订单\s*(\d+)")`` a value the pattern is found in (``re.search``),
+        and the groups of one pattern are passed on as arguments. ``key`` is short for
+        ``event_key``. Raises BotError where the field does not exist or the function does not fit.
+        """
+        if not (isinstance(kind, type) and issubclass(kind, Message)):
+            raise BotError(f"bot.on({kind!r}): give a message or event class, such as Text")
+        checked = tuple(_condition(kind, name, value) for name, value in conditions.items())
+        patterns = [c.pattern for c in checked if c.pattern is not None]
+        if sum(1 for p in patterns if p.groups) > 1:
+            raise BotError(f"bot.on({kind.__name__}): only one pattern may have groups")
+        pattern = next((p for p in patterns if p.groups), None)
+
+        def register(function: _F) -> _F:
+            self._entries.append((kind, checked, bind_handler(function, pattern)))
+            return function
+
+        return register
+
+    def include(self, other: Bot) -> None:
+        """Put the handlers of another bot here, in its order, with its middlewares and on_error.
+
+        What is registered with the other bot later is included too, until the gateway starts.
+        """
+        if other is self or other._contains(self):
+            raise BotError("bot.include(): a bot cannot include itself")
+        self._entries.append(other)
+
+    def middleware(self, function: _F) -> _F:
+        """Register ``async def m(message, context, call_next)`` around every handler.
+
+        ``await call_next()`` returns what the handler, or the next middleware, returned; the first
+        registered is the outermost. ``call_next(message, context)`` passes others on.
+        """
+        self._middlewares.append(as_async(function))
+        return function
+
+    def on_error(self, function: _F) -> _F:
+        """Register ``async def e(error, message, context)``; what it returns is answered instead.
+
+        Without one, or where it raises itself, WeChat gets no answer and tries again.
+        """
+        if self._on_error is not None:
+            raise BotError(f"{name_of(function)}: this bot has an on_error already")
+        self._on_error = as_async(function)
+        return function
+
+    @property
+    def middlewares(self) -> tuple[Middleware, ...]:
+        """The middlewares of this bot itself, outermost first."""
+        return tuple(self._middlewares)
+
+    @property
+    def error_handler(self) -> Call | None:
+        """What was registered with on_error."""
+        return self._on_error
+
+    def routes(self) -> list[Route]:
+        """Return every route in order, those of included bots in their place."""
+        routes: list[Route] = []
+        for entry in self._entries:
+            if isinstance(entry, Bot):
+                routes += [
+                    route._replace(
+                        middlewares=self.middlewares + route.middlewares,
+                        on_error=route.on_error or self._on_error,
+                    )
+                    for route in entry.routes()
+                ]
+            else:
+                routes.append(Route(*entry, self.middlewares, self._on_error))
+        return routes
+
+    def _contains(self, other: Bot) -> bool:
+        bots = [entry for entry in self._entries if isinstance(entry, Bot)]
+        return any(bot is other or bot._contains(other) for bot in bots)
+
+
+def _condition(kind: type[Message], name: str, value: Any) -> Condition:
+    field = _ALIASES.get(name, name)
+    if not hasattr(kind, field):
+        raise BotError(f"bot.on({kind.__name__}, {name}=…): {kind.__name__} has no field {field}")
+    if isinstance(value, re.Pattern):
+        if not isinstance(value.pattern, str):
+            raise BotError(f"bot.on({kind.__name__}, {name}=…): give a pattern of str, not bytes")
+        return Condition(field, None, value)
+    try:
+        hash(value)
+    except TypeError:
+        raise BotError(
+            f"bot.on({kind.__name__}, {name}=…): give a value or a compiled pattern, "
+            f"not a {type(value).__name__}"
+        ) from None
+    return Condition(field, value, None)

@@ -1,0 +1,131 @@
+"""Handlers as their authors wrote them, made callable in one way.
+
+Everything about a handler's signature is found out once, when it is registered.
+"""
+
+import asyncio
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from gateway.errors import BotError
+from gateway.inbound.context import Context
+from gateway.protocol.messages import Message
+
+HandlerFunction = Callable[..., Any]
+"""What an author registers: ``async def`` or ``def``, of a message, a pattern's groups, a Context."""
+
+Call = Callable[..., Awaitable[Any]]
+
+
+class Handler(msgspec.Struct, frozen=True):
+    """A handler, ready to be called with a message, the pattern's groups, and a Context or not."""
+
+    name: str
+    wants_context: bool
+    _function: Call
+    _context_name: str | None
+    _takes_message: bool
+    _named_groups: tuple[str, ...]
+
+    def __call__(
+        self, message: Message, found: re.Match[str] | None, context: Context | None
+    ) -> Awaitable[Any]:
+        """Start the call; what it returns is awaited for the handler's own return value."""
+        if found is None and self._context_name is None and self._takes_message:
+            return self._function(message)
+        arguments: list[Any] = [message] if self._takes_message else []
+        named: dict[str, Any] = {}
+        if found is not None:
+            if self._named_groups:
+                named = found.groupdict()
+            else:
+                arguments += found.groups()
+        if self._context_name is not None:
+            named[self._context_name] = context
+        return self._function(*arguments, **named)
+
+
+def bind_handler(function: HandlerFunction, pattern: re.Pattern[str] | None) -> Handler:
+    """Return the function as a Handler; raise BotError where the pattern does not fit it."""
+    name = name_of(function)
+    parameters = _parameters(function)
+    context_name = next((p.name for p in parameters if _is_context(p.annotation)), None)
+    others = [p for p in parameters if p.name != context_name]
+    groups = pattern.groups if pattern is not None else 0
+    named = tuple(pattern.groupindex) if pattern is not None else ()
+    if named and len(named) != groups:
+        raise BotError(f"{name}: name all groups of the pattern {_shown(pattern)}, or none of them")
+    _check(name, others, pattern, groups, named)
+    return Handler(
+        name=name,
+        wants_context=context_name is not None,
+        _function=as_async(function),
+        _context_name=context_name,
+        _takes_message=bool(others),
+        _named_groups=named,
+    )
+
+
+def as_async(function: Callable[..., Any]) -> Call:
+    """Return the function itself if it is asynchronous, else one that runs it in a thread."""
+    called = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004 - the bound method is wanted, not a test
+    if inspect.iscoroutinefunction(called):
+        return function
+
+    async def in_thread(*arguments: Any, **named: Any) -> Any:
+        return await asyncio.to_thread(function, *arguments, **named)
+
+    return in_thread
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Return the name by which errors and log lines call a function: module and qualified name."""
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    return f"{getattr(function, '__module__', '?')}.{name}"
+
+
+def _parameters(function: HandlerFunction) -> Sequence[inspect.Parameter]:
+    try:
+        signature = inspect.signature(function, eval_str=True)
+    except NameError:
+        # An annotation names what only the type checker imports; names are then all there is.
+        signature = inspect.signature(function)
+    return list(signature.parameters.values())
+
+
+def _is_context(annotation: object) -> bool:
+    return annotation is Context or (
+        isinstance(annotation, str) and annotation.rpartition(".")[2] == Context.__name__
+    )
+
+
+def _check(
+    name: str,
+    parameters: Sequence[inspect.Parameter],
+    pattern: re.Pattern[str] | None,
+    groups: int,
+    named: tuple[str, ...],
+) -> None:
+    """Raise BotError unless a call with the message and the groups would be accepted."""
+    if not parameters and not groups:
+        return
+    shape = inspect.Signature(parameters)
+    try:
+        if named:
+            shape.bind(None, **dict.fromkeys(named))
+        else:
+            shape.bind(None, *([None] * groups))
+    except TypeError as wrong:
+        fix = "take the message first, then a Context if you want one (annotate it: Context)"
+        if groups:
+            wanted = ", ".join(named) if named else f"{groups} more"
+            fix = f"take the message, then {wanted} for the groups of {_shown(pattern)}"
+        raise BotError(f"{name}: {wrong}; {fix}") from None
+
+
+def _shown(pattern: re.Pattern[str] | None) -> str:
+    return "" if pattern is None else repr(pattern.pattern)

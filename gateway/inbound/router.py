@@ -1,0 +1,77 @@
+"""Which route takes a message: the first that matches, found without trying them all."""
+
+import re
+from typing import Any, NamedTuple
+
+from gateway.inbound.bot import Bot, Route
+from gateway.protocol.messages import Message
+
+
+class _Plan(NamedTuple):
+    """The routes that one class of message can take."""
+
+    exact: dict[str, dict[Any, int]]
+    """Field to value to the first route whose one condition that is."""
+    scanned: list[tuple[int, Route]]
+    """All others, in order."""
+
+
+class Router:
+    """The routes of a bot, planned once per class of message.
+
+    Exact values are looked up, so that a thousand of them cost what one does; only patterns and
+    routes with several conditions are tried one by one, and only those registered before the
+    exact match.
+    """
+
+    def __init__(self, bot: Bot) -> None:
+        self._routes = bot.routes()
+        self._plans: dict[type[Message], _Plan] = {}
+
+    def find(self, message: Message) -> tuple[Route, re.Match[str] | None] | None:
+        """Return the first route that takes the message, with what its pattern found."""
+        plan = self._plans.get(type(message)) or self._plan(type(message))
+        first = len(self._routes)
+        for field, table in plan.exact.items():
+            value = getattr(message, field)
+            if isinstance(value, str | int | float):
+                first = min(first, table.get(value, first))
+        for index, route in plan.scanned:
+            if index > first:
+                break
+            matched, found = _matches(route, message)
+            if matched:
+                return route, found
+        return None if first == len(self._routes) else (self._routes[first], None)
+
+    def _plan(self, kind: type[Message]) -> _Plan:
+        exact: dict[str, dict[Any, int]] = {}
+        scanned: list[tuple[int, Route]] = []
+        for index, route in enumerate(self._routes):
+            if not issubclass(kind, route.kind):
+                continue
+            if len(route.conditions) == 1 and route.conditions[0].pattern is None:
+                condition = route.conditions[0]
+                exact.setdefault(condition.field, {}).setdefault(condition.value, index)
+                continue
+            scanned.append((index, route))
+            if not route.conditions:
+                break
+        self._plans[kind] = plan = _Plan(exact, scanned)
+        return plan
+
+
+def _matches(route: Route, message: Message) -> tuple[bool, re.Match[str] | None]:
+    found: re.Match[str] | None = None
+    for condition in route.conditions:
+        value = getattr(message, condition.field)
+        if condition.pattern is None:
+            if value != condition.value:
+                return False, None
+            continue
+        match = condition.pattern.search(value) if isinstance(value, str) else None
+        if match is None:
+            return False, None
+        if condition.pattern.groups:
+            found = match
+    return True, found

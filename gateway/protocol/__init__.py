@@ -1,0 +1,1 @@
+"""What WeChat's bytes mean: no loop, clock, randomness, environment or network in here."""

@@ -1,0 +1,97 @@
+"""Which struct an event's name stands for."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.protocol.events import (
+    card,
+    follow,
+    menu,
+    mini_program,
+    results,
+    service,
+    shop,
+    subscription,
+)
+from gateway.protocol.events.base import Event
+
+EVENTS: Final[Mapping[str, type[Event]]] = {
+    # 6.1
+    "subscribe": follow.Subscribe,
+    "unsubscribe": follow.Unsubscribe,
+    "scan": follow.Scan,
+    "location": follow.LocationEvent,
+    "enter": follow.Enter,
+    "click": menu.Click,
+    "view": menu.View,
+    "view_miniprogram": menu.ViewMiniProgram,
+    "scancode_push": menu.ScanCodePush,
+    "scancode_waitmsg": menu.ScanCodeWaitMsg,
+    "pic_sysphoto": menu.PicSysPhoto,
+    "pic_photo_or_album": menu.PicPhotoOrAlbum,
+    "pic_weixin": menu.PicWeixin,
+    "location_select": menu.LocationSelect,
+    # 6.2
+    "templatesendjobfinish": results.TemplateSendJobFinish,
+    "masssendjobfinish": results.MassSendJobFinish,
+    "publishjobfinish": results.PublishJobFinish,
+    # 6.3
+    "subscribe_msg_popup_event": subscription.SubscribeMsgPopup,
+    "subscribe_msg_change_event": subscription.SubscribeMsgChange,
+    "subscribe_msg_sent_event": subscription.SubscribeMsgSent,
+    # 6.4
+    "kf_create_session": service.KfCreateSession,
+    "kf_close_session": service.KfCloseSession,
+    "kf_switch_session": service.KfSwitchSession,
+    "user_enter_tempsession": service.UserEnterTempsession,
+    "qualification_verify_success": service.QualificationVerifySuccess,
+    "qualification_verify_fail": service.QualificationVerifyFail,
+    "naming_verify_success": service.NamingVerifySuccess,
+    "naming_verify_fail": service.NamingVerifyFail,
+    "annual_renew": service.AnnualRenew,
+    "verify_expired": service.VerifyExpired,
+    "user_info_modified": service.UserInfoModified,
+    "user_authorization_revoke": service.UserAuthorizationRevoke,
+    "user_authorization_cancellation": service.UserAuthorizationCancellation,
+    # 6.5
+    "card_pass_check": card.CardPassCheck,
+    "card_not_pass_check": card.CardNotPassCheck,
+    "user_get_card": card.UserGetCard,
+    "user_gifting_card": card.UserGiftingCard,
+    "user_del_card": card.UserDelCard,
+    "user_consume_card": card.UserConsumeCard,
+    "user_pay_from_pay_cell": card.UserPayFromPayCell,
+    "user_view_card": card.UserViewCard,
+    "user_enter_session_from_card": card.UserEnterSessionFromCard,
+    "update_member_card": card.UpdateMemberCard,
+    "submit_membercard_user_info": card.SubmitMembercardUserInfo,
+    "card_sku_remind": card.CardSkuRemind,
+    "card_pay_order": card.CardPayOrder,
+    "card_merchant_check_result": card.CardMerchantCheckResult,
+    "giftcard_pay_done": card.GiftcardPayDone,
+    "giftcard_send_to_friend": card.GiftcardSendToFriend,
+    "giftcard_user_accept": card.GiftcardUserAccept,
+    # 6.6
+    "poi_check_notify": shop.PoiCheckNotify,
+    "add_store_audit_info": shop.AddStoreAuditInfo,
+    "modify_store_audit_info": shop.ModifyStoreAuditInfo,
+    "apply_merchant_audit_info": shop.ApplyMerchantAuditInfo,
+    "create_map_poi_audit_info": shop.CreateMapPoiAuditInfo,
+    "wificonnected": shop.WifiConnected,
+    "shakearoundusershake": shop.ShakearoundUserShake,
+    "merchant_order": shop.MerchantOrder,
+    "user_scan_product": shop.UserScanProduct,
+    "user_scan_product_enter_session": shop.UserScanProductEnterSession,
+    "user_scan_product_async": shop.UserScanProductAsync,
+    "user_scan_product_verify_action": shop.UserScanProductVerifyAction,
+    "user_authorize_invoice": shop.UserAuthorizeInvoice,
+    "update_invoice_status": shop.UpdateInvoiceStatus,
+    "submit_invoice_title": shop.SubmitInvoiceTitle,
+    "guide_qrcode_scan_event": service.GuideQrcodeScan,
+    "weapp_audit_success": mini_program.WeappAuditSuccess,
+    "weapp_audit_fail": mini_program.WeappAuditFail,
+    "weapp_audit_delay": mini_program.WeappAuditDelay,
+    "wxa_media_check": mini_program.WxaMediaCheck,
+    "debug_demo": mini_program.DebugDemo,
+}
+"""Event, in lower case, to struct: every event of PROTOCOL 6.1 to 6.6."""

@@ -1,0 +1,37 @@
+"""XML as WeChat writes and reads it: elements from a tree of names and values."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+# What XML 1.0 allows is #x9 #xA #xD #x20-#xD7FF #xE000-#xFFFD #x10000-#x10FFFF (section 2.2).
+_ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def legal(text: str) -> str:
+    """Return the text without the characters that XML 1.0 cannot hold."""
+    # Printable text, nearly all there is, has none of them, and the test for it is cheap.
+    return text if text.isprintable() else _ILLEGAL.sub("", text)
+
+
+def elements(tree: Mapping[str, Any], clean: Callable[[str], str] = legal) -> str:
+    """Return a tree as elements, without a root.
+
+    A str becomes CDATA, with ``]]>`` split over two sections and ``clean`` applied before; a
+    mapping becomes child elements; a list repeats its element; None leaves it out; anything else
+    is written as it is.
+    """
+    written = []
+    for name, value in tree.items():
+        if isinstance(value, str):
+            text = clean(value)
+            if "]]>" in text:
+                text = text.replace("]]>", "]]]]><![CDATA[>")
+            written.append(f"<{name}><![CDATA[{text}]]></{name}>")
+        elif isinstance(value, Mapping):
+            written.append(f"<{name}>{elements(value, clean)}</{name}>")
+        elif isinstance(value, list):
+            written += [elements({name: item}, clean) for item in value]
+        elif value is not None:
+            written.append(f"<{name}>{value}</{name}>")
+    return "".join(written)

@@ -1,0 +1,273 @@
+"""The settings: what an operator may set, what each means, and how it must fit the others.
+
+Read once, at start, from these places; a later one overrides an earlier one:
+
+1. ``gateway.toml``, or the file named by ``--config`` or ``GATEWAY_CONFIG``;
+2. ``.env`` in the working directory;
+3. environment variables, ``GATEWAY_`` before the name and ``__`` between levels:
+   ``GATEWAY_ACCOUNTS__MAIN__TOKEN``;
+4. a directory of mounted secret files, named by ``GATEWAY_SECRETS_DIR``: each file is named like
+   such a variable and holds its value.
+"""
+
+import os
+import tomllib
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    NestedSecretsSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from gateway.errors import SettingsError
+from gateway.protocol.account import Mode, decode_aes_key
+
+DEFAULT_CONFIG: Final = Path("gateway.toml")
+CONFIG_VARIABLE: Final = "GATEWAY_CONFIG"
+BOT_VARIABLE: Final = "GATEWAY_BOT"
+SECRETS_VARIABLE: Final = "GATEWAY_SECRETS_DIR"
+
+_PREFIX: Final = "GATEWAY_"
+_NOT_SETTINGS: Final = frozenset(
+    (CONFIG_VARIABLE, BOT_VARIABLE, SECRETS_VARIABLE, "GATEWAY_NO_EXTENSIONS", "GATEWAY_SANITIZE")
+)
+
+AccountName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+
+class ServerSettings(_Section):
+    """Where and how the gateway listens."""
+
+    host: str = "127.0.0.1"
+    """The address to listen on; 0.0.0.0 for all, behind a proxy that ends TLS."""
+    port: int = Field(default=8000, ge=1, le=65535)
+    """The TCP port. WeChat itself calls ports 80 and 443 only: a proxy maps them here."""
+    workers: int = Field(default=1, ge=1, le=256)
+    """Worker processes; as many as cores is enough."""
+    max_body: int = Field(default=65536, ge=1024, le=1 << 20)
+    """Bytes of a callback's body; a longer one is answered 413. WeChat's stay below 10 KiB."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged."""
+
+
+class AccountSettings(_Section):
+    """One Official Account, as its page in WeChat's console has it (设置与开发 > 基本配置)."""
+
+    app_id: str = Field(min_length=1, max_length=64, pattern=r"^[!-~]+$")
+    """开发者ID (AppID). A third-party platform puts its component app id here."""
+    token: SecretStr
+    """令牌 (Token), 3 to 32 characters: the same text as in the console."""
+    mode: Mode = Mode.SAFE
+    """消息加解密方式, as chosen in the console: plain (明文), compat (兼容) or safe (安全)."""
+    encoding_aes_key: SecretStr | None = None
+    """消息加解密密钥 (EncodingAESKey), 43 characters; needed in compat and safe mode."""
+    app_secret: SecretStr | None = None
+    """开发者密码 (AppSecret); needed for calls to WeChat's API, not for callbacks."""
+    previous_token: SecretStr | None = None
+    """The token before a rotation that is under way: signatures made with it are still taken."""
+    previous_encoding_aes_key: SecretStr | None = None
+    """The key before a rotation that is under way: messages sealed with it are still opened."""
+    original_id: str | None = Field(default=None, pattern=r"^[!-~]{1,64}$")
+    """原始ID (gh_…): if given, callbacks addressed to any other are refused."""
+    timestamp_window: int = Field(default=600, ge=0)
+    """Seconds that a callback's timestamp may be off from this machine's clock; 0: not checked."""
+
+    @field_validator("token", "previous_token")
+    @classmethod
+    def _check_token(cls, token: SecretStr | None) -> SecretStr | None:
+        text = token.get_secret_value() if token is not None else "abc"
+        if not 3 <= len(text) <= 32 or not text.isascii() or not text.isprintable() or " " in text:
+            raise ValueError("must be 3 to 32 letters and digits; copy it from WeChat's console")
+        return token
+
+    @field_validator("encoding_aes_key", "previous_encoding_aes_key")
+    @classmethod
+    def _check_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None:
+            try:
+                decode_aes_key(key.get_secret_value())
+            except ValueError as wrong:
+                raise ValueError(f"{wrong}; copy it from WeChat's console") from None
+        return key
+
+    @model_validator(mode="after")
+    def _check_together(self) -> "AccountSettings":
+        if self.mode is not Mode.PLAIN and self.encoding_aes_key is None:
+            raise ValueError(
+                f"encoding_aes_key is missing, which {self.mode} mode needs; copy it from WeChat's "
+                'console, or set mode = "plain" there and here'
+            )
+        if self.previous_token is not None and self.previous_token == self.token:
+            raise ValueError("previous_token is the same as token; remove it")
+        if self.previous_encoding_aes_key is not None:
+            if self.encoding_aes_key is None:
+                raise ValueError(
+                    "previous_encoding_aes_key without encoding_aes_key; give the current key too"
+                )
+            if self.previous_encoding_aes_key == self.encoding_aes_key:
+                raise ValueError(
+                    "previous_encoding_aes_key is the same as encoding_aes_key; remove it"
+                )
+        return self
+
+
+class Settings(BaseSettings):
+    """Everything that can be set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX,
+        env_nested_delimiter="__",
+        env_file=".env",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )
+
+    server: ServerSettings = ServerSettings()
+    """Where and how the gateway listens."""
+    accounts: dict[AccountName, AccountSettings] = Field(min_length=1)
+    """The accounts by name. Each is served at /wechat/NAME; while it is the only one, at /wechat
+    too. A name is of lower-case letters, digits, and single ``-`` or ``_`` between them."""
+
+
+def load_settings(config: Path | None = None) -> Settings:
+    """Read the settings; raise SettingsError with a line for each thing that is wrong.
+
+    ``config`` must exist where it is given, by argument or by GATEWAY_CONFIG; the default file
+    need not.
+    """
+    toml = _toml_file(config)
+    secrets = _secrets_directory()
+    _refuse_unknown_variables(os.environ)
+    if secrets is not None:
+        _refuse_unknown_variables(path.name for path in secrets.iterdir())
+
+    class Located(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            sources = [env_settings, _DotEnv(settings_cls)]
+            if toml is not None:
+                sources.append(TomlConfigSettingsSource(settings_cls, toml_file=toml))
+            if secrets is not None:
+                sources.insert(
+                    0,
+                    NestedSecretsSettingsSource(
+                        settings_cls,
+                        secrets_dir=secrets,
+                        secrets_prefix=_PREFIX,
+                        secrets_nested_delimiter="__",
+                    ),
+                )
+            return tuple(sources)
+
+    try:
+        return Located()  # type: ignore[call-arg]  # every value comes from the sources
+    except ValidationError as wrong:
+        raise SettingsError(*(_line(error) for error in wrong.errors())) from None
+    except tomllib.TOMLDecodeError as wrong:
+        raise SettingsError(f"{toml}: not TOML: {wrong}") from None
+
+
+class _DotEnv(DotEnvSettingsSource):
+    """The ``.env`` file, its other variables left alone: they are other programs'."""
+
+    def __call__(self) -> dict[str, Any]:
+        _refuse_unknown_variables(self.env_vars)
+        return EnvSettingsSource.__call__(self)
+
+
+def _toml_file(config: Path | None) -> Path | None:
+    if config is None and (named := os.environ.get(CONFIG_VARIABLE)):
+        config = Path(named)
+    if config is None:
+        return DEFAULT_CONFIG if DEFAULT_CONFIG.is_file() else None
+    if not config.is_file():
+        raise SettingsError(f"{config}: no such file; give --config the path of a gateway.toml")
+    return config
+
+
+def _secrets_directory() -> Path | None:
+    named = os.environ.get(SECRETS_VARIABLE)
+    if not named:
+        return None
+    if not Path(named).is_dir():
+        raise SettingsError(f"{SECRETS_VARIABLE}: {named} is no directory; mount it, or unset it")
+    return Path(named)
+
+
+def _refuse_unknown_variables(variables: Iterable[str]) -> None:
+    """Raise for a variable that looks like ours and is none: pydantic-settings passes it over."""
+    known = [name.upper() for name in Settings.model_fields]
+    for variable in variables:
+        name = variable.upper()
+        if not name.startswith(_PREFIX) or name in _NOT_SETTINGS:
+            continue
+        top = name.removeprefix(_PREFIX).split("__")[0]
+        if top not in known:
+            raise SettingsError(f"{variable}: no such setting{_suggestion(top, known)}")
+
+
+def _line(error: Any) -> str:
+    """Return one line for an error: the setting, how to write it as a variable, what to do."""
+    path = [str(part) for part in error["loc"] if part != "[key]"]
+    name = ".".join(path)
+    variable = _PREFIX + "__".join(path).upper()
+    if error["type"] == "missing" and name == "accounts":
+        return (
+            "accounts: none is configured; write [accounts.main] into gateway.toml (the README "
+            "shows how), or run `gateway demo` to look around"
+        )
+    if error["type"] == "missing":
+        return f"{name}: missing; set it in gateway.toml or as {variable}"
+    if error["type"] == "extra_forbidden":
+        return f"{name}: no such setting{_suggestion(path[-1], _known(path))}"
+    if error["type"] == "string_pattern_mismatch" and "[key]" in error["loc"]:
+        return f"{name}: name accounts with lower-case letters, digits, and - or _ between them"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{name}: {message[:1].lower()}{message[1:]} (also set by {variable})"
+
+
+def _known(path: list[str]) -> list[str]:
+    if len(path) == 1:
+        return list(Settings.model_fields)
+    section = {"server": ServerSettings, "accounts": AccountSettings}.get(path[0])
+    return list(section.model_fields) if section is not None else []
+
+
+def _suggestion(name: str, known: list[str]) -> str:
+    close = get_close_matches(name, known, n=1)
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f"; there are: {', '.join(known)}" if known else ""
