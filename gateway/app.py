@@ -1,6 +1,7 @@
-"""The composition root: settings and a bot in, the Litestar app out. Only here is anything picked."""
+"""The composition root: settings and a bot in, the app out. Only here is anything picked."""
 
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -13,6 +14,7 @@ from gateway.http.asgi import callback_route
 from gateway.http.callback import CallbackEndpoint
 from gateway.http.health import health_routes
 from gateway.http.refusals import Refusals
+from gateway.http.rsgi import GatewayApp
 from gateway.inbound.bot import Bot
 from gateway.inbound.ingest import Ingest
 from gateway.kernels import IMPLEMENTATION, EnvelopeCipher
@@ -25,7 +27,7 @@ DEMO_BOT = "gateway.demo:bot"
 _log = logging.getLogger("gateway")
 
 
-def create_app(settings: Settings, bot: Bot) -> Litestar:
+def create_app(settings: Settings, bot: Bot) -> GatewayApp:
     """Return the app that answers for the settings' accounts with the bot."""
     accounts = {name: make_account(name, given) for name, given in settings.accounts.items()}
     endpoint = CallbackEndpoint(
@@ -36,6 +38,7 @@ def create_app(settings: Settings, bot: Bot) -> Litestar:
     )
 
     async def announce() -> None:
+        settle_memory()
         aes = {cipher.backend for a in accounts.values() for cipher in a.ciphers}
         _log.info(
             "gateway ready accounts=%s kernels=%s aes=%s",
@@ -44,22 +47,35 @@ def create_app(settings: Settings, bot: Bot) -> Litestar:
             "; ".join(sorted(aes)) or "not needed",
         )
 
-    return Litestar(
+    litestar = Litestar(
         [callback_route(endpoint), *health_routes(len(accounts))],
         on_startup=[announce],
         openapi_config=None,
         logging_config=None,
     )
+    return GatewayApp(litestar, endpoint)
 
 
-def create_app_from_environment() -> Litestar:
+def create_app_from_environment() -> GatewayApp:
     """Return the app of GATEWAY_CONFIG and GATEWAY_BOT; what each server process starts with.
 
-    Also for ``granian --interface asgi --factory gateway.app:create_app_from_environment``.
+    Also for ``granian --interface rsgi --factory gateway.app:create_app_from_environment``, or any
+    ASGI server.
     """
     settings = load_settings()
     configure_logging(settings.server.log_level)
     return create_app(settings, load_bot(os.environ.get(BOT_VARIABLE) or DEMO_BOT))
+
+
+def settle_memory() -> None:
+    """Take what start-up left out of the garbage collector's sight, and let it run less often.
+
+    A callback leaves no cycles behind, so a collection finds next to nothing, and looked at every
+    module again each time: 7 of 100 cycles under load.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def make_account(name: str, given: AccountSettings) -> Account:

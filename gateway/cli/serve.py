@@ -53,7 +53,7 @@ def _run(settings: Settings, host: str, port: int, workers: int) -> int:
         port=port,
         workers=workers,
         factory=True,
-        interface=Interfaces.ASGI,
+        interface=Interfaces.RSGI,
         # One thread for the network is all that one Python thread can use.
         runtime_mode=RuntimeModes.st,
         # WeChat speaks HTTP/1 only (PROTOCOL 1.2).

@@ -1,0 +1,170 @@
+"""The whole app over RSGI, Granian's own interface: callbacks at its full speed, the rest by ASGI.
+
+ASGI costs a callback more than all of the gateway's own work does (bench/README.md): two more
+turns of the event loop, and dictionaries and lists that nobody asked for. So callbacks are
+answered straight from RSGI; every other request is handed to the Litestar app over a small bridge.
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Any, Protocol
+from urllib.parse import unquote
+
+from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope
+from litestar import Litestar
+from litestar.types import Receive, Send
+from litestar.types import Scope as AsgiScope
+
+from gateway.http.asgi import PATH
+from gateway.http.callback import NOT_ALLOWED, NOT_FOUND, TOO_LARGE, Answer, CallbackEndpoint
+
+
+class AsgiApp(Protocol):
+    """Any ASGI application."""
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None: ...
+
+
+class GatewayApp:
+    """The Litestar app and its RSGI face in one object: servers of either kind can run it."""
+
+    def __init__(self, litestar: Litestar, endpoint: CallbackEndpoint) -> None:
+        self.litestar = litestar
+        self._endpoint = endpoint
+        self._stop = asyncio.Event()
+        self._life: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Run as ASGI."""
+        await self.litestar(scope, receive, send)
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run the app's start-up before the first request; what it raises ends the process."""
+        started = loop.create_future()
+        self._life = loop.create_task(self._live(started))
+        loop.run_until_complete(started)
+
+    def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run the app's shutdown behind the last request."""
+        self._stop.set()
+        if self._life is not None:
+            loop.run_until_complete(self._life)
+
+    async def _live(self, started: asyncio.Future[None]) -> None:
+        """Hold the lifespan open in one task, as its contexts may ask for."""
+        try:
+            async with self.litestar.lifespan():
+                started.set_result(None)
+                await self._stop.wait()
+        except Exception as error:
+            if started.done():
+                raise
+            started.set_exception(error)
+
+    async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
+        """Answer one request."""
+        path = scope.path
+        if path == PATH or path.startswith("/wechat/"):
+            answer = await self._answer(path, scope, protocol)
+            headers = [("content-type", answer.media_type)] if answer.media_type else []
+            if answer is NOT_ALLOWED:
+                headers.append(("allow", "GET, POST"))
+            protocol.response_bytes(answer.status, headers, answer.body)
+        else:
+            await bridge(self.litestar, scope, protocol)
+
+    async def _answer(self, path: str, scope: Scope, protocol: HTTPProtocol) -> Answer:
+        endpoint = self._endpoint
+        account = endpoint.find(path[len(PATH) :].strip("/"))
+        if account is None:
+            return NOT_FOUND
+        raw_query = scope.query_string.encode("utf-8", "surrogateescape")
+        if scope.method == "POST":
+            body = await _read(scope, protocol, endpoint.max_body)
+            if body is None:
+                return TOO_LARGE
+            return await endpoint.handle(account, raw_query, body, scope.headers.get)
+        if scope.method == "GET":
+            return endpoint.verify(account, raw_query)
+        return NOT_ALLOWED
+
+
+async def _read(scope: Scope, protocol: HTTPProtocol, limit: int) -> bytes | None:
+    """Return the whole body, or None as soon as it is known to be over ``limit`` bytes."""
+    declared: str | None = scope.headers.get("content-length")
+    if declared is not None and declared.isdecimal() and len(declared) < 20:
+        return await protocol() if int(declared) <= limit else None
+    chunks = []
+    size = 0
+    async for chunk in protocol:
+        size += len(chunk)
+        if size > limit:
+            return None
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def bridge(app: AsgiApp, scope: Scope, protocol: HTTPProtocol) -> None:
+    """Let an ASGI app answer an RSGI request; answers are sent whole or, if it streams, in parts."""
+    exchange = _Exchange(protocol)
+    await app(_asgi_scope(scope), exchange.receive, exchange.send)
+
+
+class _Exchange:
+    """ASGI's receive and send over one RSGI request."""
+
+    def __init__(self, protocol: HTTPProtocol) -> None:
+        self._protocol = protocol
+        self._read = False
+        self._status = 500
+        self._headers: list[tuple[str, str]] = []
+        self._stream: Any = None
+
+    async def receive(self) -> Any:
+        if not self._read:
+            self._read = True
+            return {"type": "http.request", "body": await self._protocol(), "more_body": False}
+        await self._protocol.client_disconnect()
+        return {"type": "http.disconnect"}
+
+    async def send(self, event: Any) -> None:
+        if event["type"] == "http.response.start":
+            self._status = event["status"]
+            self._headers = [
+                (name.decode("latin-1"), value.decode("latin-1"))
+                for name, value in event.get("headers", ())
+            ]
+            return
+        body = event.get("body", b"")
+        if self._stream is None and not event.get("more_body", False):
+            self._protocol.response_bytes(self._status, self._headers, body)
+            return
+        if self._stream is None:
+            self._stream = self._protocol.response_stream(self._status, self._headers)
+        with suppress(ProtocolClosed):
+            # The client went away; the app learns it from receive().
+            await self._stream.send_bytes(body)
+
+
+def _asgi_scope(scope: Scope) -> Any:
+    host, _, port = scope.client.rpartition(":")
+    server, _, server_port = scope.server.rpartition(":")
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": scope.http_version,
+        "method": scope.method,
+        "scheme": scope.scheme,
+        "path": unquote(scope.path),
+        "raw_path": scope.path.encode("utf-8", "surrogateescape"),
+        "query_string": scope.query_string.encode("utf-8", "surrogateescape"),
+        "root_path": "",
+        "headers": [
+            (name.encode("latin-1"), value.encode("latin-1"))
+            for name, value in scope.headers.items()
+        ],
+        "client": (host, int(port)) if port.isdecimal() else None,
+        "server": (server, int(server_port)) if server_port.isdecimal() else None,
+        "state": {},
+        "extensions": {},
+    }
