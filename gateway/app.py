@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from importlib import import_module
+from pathlib import Path
 
 from litestar import Litestar
 
@@ -88,7 +89,9 @@ def make_account(name: str, given: AccountSettings) -> Account:
         mode=given.mode,
         tokens=tuple(t.get_secret_value().encode() for t in tokens if t is not None),
         ciphers=tuple(
-            EnvelopeCipher(decode_aes_key(key.get_secret_value())) for key in keys if key is not None
+            EnvelopeCipher(decode_aes_key(key.get_secret_value()))
+            for key in keys
+            if key is not None
         ),
         original_id=given.original_id,
         timestamp_window=given.timestamp_window,
@@ -103,8 +106,9 @@ def load_bot(target: str) -> Bot:
     module_name, _, name = target.partition(":")
     if not module_name or not name:
         raise BotError(f"{target}: name a bot as MODULE:BOT, such as shop.bot:bot")
-    if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    here = str(Path.cwd())
+    if "" not in sys.path and here not in sys.path:
+        sys.path.insert(0, here)
     try:
         module = import_module(module_name)
     except ModuleNotFoundError as missing:

@@ -169,12 +169,12 @@ def load_settings(config: Path | None = None) -> Settings:
 
     class Located(Settings):
         @classmethod
-        def settings_customise_sources(
+        def settings_customise_sources(  # the names are the base class's
             cls,
             settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
+            init_settings: PydanticBaseSettingsSource,  # noqa: ARG003
             env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             sources = [env_settings, _DotEnv(settings_cls)]
@@ -184,7 +184,7 @@ def load_settings(config: Path | None = None) -> Settings:
                 sources.insert(
                     0,
                     NestedSecretsSettingsSource(
-                        settings_cls,
+                        file_secret_settings,
                         secrets_dir=secrets,
                         secrets_prefix=_PREFIX,
                         secrets_nested_delimiter="__",
@@ -262,7 +262,11 @@ def _line(error: Any) -> str:
 def _known(path: list[str]) -> list[str]:
     if len(path) == 1:
         return list(Settings.model_fields)
-    section = {"server": ServerSettings, "accounts": AccountSettings}.get(path[0])
+    sections: dict[str, type[BaseModel]] = {
+        "server": ServerSettings,
+        "accounts": AccountSettings,
+    }
+    section = sections.get(path[0])
     return list(section.model_fields) if section is not None else []
 
 

@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import rich_click as click
@@ -21,7 +21,7 @@ from gateway.errors import SettingsError
 from gateway.settings import CONFIG_VARIABLE, Settings, load_settings
 from gateway.simulator.documents import MESSAGES, USER, Document, event, message
 from gateway.simulator.platform import Platform
-from gateway.simulator.sealing import make_callback
+from gateway.simulator.sealing import Callback, Sender, make_callback
 
 _SETTINGS = """\
 # The demo account of `gateway demo`. Its secrets were made up on this machine.
@@ -60,7 +60,8 @@ def demo(port: int, config: Path, once: bool) -> None:
     os.environ[CONFIG_VARIABLE] = str(config.absolute())
     settings = load_settings(config)
     command = [sys.executable, "-m", "gateway", "serve", "--port", str(port)]
-    server = subprocess.Popen(command, env=os.environ | {"GATEWAY_SERVER__LOG_LEVEL": "warning"})
+    environment = os.environ | {"GATEWAY_SERVER__LOG_LEVEL": "warning"}
+    server = subprocess.Popen(command, env=environment)  # noqa: S603 - this program itself
     try:
         url = callback_url(settings, "demo").replace(f":{settings.server.port}/", f":{port}/")
         asyncio.run(_tour(settings, url, server))
@@ -87,8 +88,8 @@ def _write_settings(config: Path, port: int) -> None:
     text = _SETTINGS.format(
         port=port, app_id=f"wx{os.urandom(8).hex()}", token=random[:24], key=random[40:83]
     )
-    with open(os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
+    config.touch(mode=0o600, exist_ok=False)
+    config.write_text(text, encoding="utf-8")
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:
@@ -108,10 +109,10 @@ async def _tour(settings: Settings, url: str, server: subprocess.Popen[bytes]) -
         platform = Platform(session, sender, url)
         for number, document in enumerate(_documents(settings.accounts["demo"].original_id or "")):
             show_sent(document, sender.mode)
-            show_outcome(await platform.deliver(lambda d=document, n=number: _make(sender, d, n)))
+            show_outcome(await platform.deliver(partial(_make, sender, document, number)))
 
 
-def _make(sender: Any, document: Document, number: int) -> Any:
+def _make(sender: Sender, document: Document, number: int) -> Callback:
     return make_callback(
         sender,
         document,
@@ -132,9 +133,7 @@ def _documents(to: str) -> list[Document]:
     ]
 
 
-async def _ready(
-    session: aiohttp.ClientSession, url: str, server: subprocess.Popen[bytes]
-) -> None:
+async def _ready(session: aiohttp.ClientSession, url: str, server: subprocess.Popen[bytes]) -> None:
     """Wait until the gateway answers; raise SettingsError where it ends instead."""
     health = url.partition("/wechat/")[0] + "/health/ready"
     until = time.monotonic() + _START_SECONDS

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial, wraps
 from pathlib import Path
@@ -73,7 +73,7 @@ def make_sender(settings: Settings, account: str, as_json: bool = False) -> Send
     )
 
 
-def _targeted(function: Callable[..., Awaitable[bool]]) -> Callable[..., None]:
+def _targeted(function: Callable[..., Coroutine[Any, Any, bool]]) -> Callable[..., None]:
     """Give a command the options that all of them have, and its Target as first argument."""
 
     @wraps(function)
@@ -105,7 +105,7 @@ def _targeted(function: Callable[..., Awaitable[bool]]) -> Callable[..., None]:
             repeat,
             fault,
         )
-        sys.exit(0 if asyncio.run(function(target, **own)) else 1)  # type: ignore[arg-type]  # each is async def
+        sys.exit(0 if asyncio.run(function(target, **own)) else 1)
 
     return _with_options(command)
 
@@ -115,7 +115,9 @@ def _with_options(command: Callable[..., None]) -> Callable[..., None]:
         config_option,
         click.option("--account", help="The account's name in the settings; not needed for one."),
         click.option("--url", help="Where to send; the gateway of the settings by default."),
-        click.option("--mode", type=click.Choice(Mode), help="Send in this mode, not the account's."),
+        click.option(
+            "--mode", type=click.Choice(Mode), help="Send in this mode, not the account's."
+        ),
         click.option("--from", "user", default=USER, metavar="OPENID", help="Who sends it."),
         click.option("--msg-id", type=int, metavar="N", help="The MsgId; a new one by default."),
         click.option(
@@ -131,7 +133,9 @@ def _with_options(command: Callable[..., None]) -> Callable[..., None]:
             type=click.Choice(Fault),
             help="Spoil this part of it; it must then be refused.",
         ),
-        click.option("--json", "as_json", is_flag=True, help="Send JSON, as some accounts have it."),
+        click.option(
+            "--json", "as_json", is_flag=True, help="Send JSON, as some accounts have it."
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -257,9 +261,7 @@ async def verify(target: Target) -> bool:
     """Verify the URL as the console does when you save it there."""
     echostr = str(int.from_bytes(os.urandom(8), "big"))
     nonce = str(int.from_bytes(os.urandom(4), "big"))
-    query = make_verification(
-        target.sender, now=int(time.time()), nonce=nonce, echostr=echostr
-    )
+    query = make_verification(target.sender, now=int(time.time()), nonce=nonce, echostr=echostr)
     async with aiohttp.ClientSession() as session:
         attempt, body = await Platform(session, target.sender, target.url).verify(query)
     good = attempt.status == 200 and body == echostr.encode()

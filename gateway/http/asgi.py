@@ -20,7 +20,7 @@ def callback_route(endpoint: CallbackEndpoint) -> ASGIRouteHandler:
 
     @asgi(PATH, is_mount=True, copy_scope=False)
     async def callback(scope: Scope, receive: Receive, send: Send) -> None:
-        answer = await _answer(endpoint, cast(HTTPScope, scope), receive)
+        answer = await _answer(endpoint, cast("HTTPScope", scope), receive)
         headers = [(b"content-length", b"%d" % len(answer.body))]
         if answer.media_type:
             headers.append((b"content-type", answer.media_type.encode()))

@@ -3,11 +3,14 @@
 import logging
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Final
 
 from gateway.errors import Reason
 
 _log = logging.getLogger("gateway.callback")
+
+Later = Callable[..., object]
+"""Calls a function with arguments after a delay in seconds: an event loop's ``call_later``."""
 
 LOG_INTERVAL: Final = 1.0
 """Seconds between two lines on the same account and reason: a flood makes no flood of lines."""
@@ -20,12 +23,6 @@ HINTS: Final = {
     Reason.APP_ID: "does app_id differ from the console's?",
     Reason.TO_USER_NAME: "does original_id differ from the account's?",
 }
-
-
-class Later(Protocol):
-    """What calls a function after a delay in seconds: an event loop's ``call_later``."""
-
-    def __call__(self, delay: float, callback: Callable[..., Any], *arguments: Any) -> object: ...
 
 
 class Refusals:

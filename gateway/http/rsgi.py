@@ -7,22 +7,20 @@ answered straight from RSGI; every other request is handed to the Litestar app o
 
 import asyncio
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import unquote
 
-from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope
+from granian.rsgi import (  # type: ignore[attr-defined]  # re-exported without saying so
+    HTTPProtocol,
+    ProtocolClosed,
+    Scope,
+)
 from litestar import Litestar
-from litestar.types import Receive, Send
+from litestar.types import ASGIApp, Receive, Send
 from litestar.types import Scope as AsgiScope
 
 from gateway.http.asgi import PATH
 from gateway.http.callback import NOT_ALLOWED, NOT_FOUND, TOO_LARGE, Answer, CallbackEndpoint
-
-
-class AsgiApp(Protocol):
-    """Any ASGI application."""
-
-    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None: ...
 
 
 class GatewayApp:
@@ -104,8 +102,8 @@ async def _read(scope: Scope, protocol: HTTPProtocol, limit: int) -> bytes | Non
     return b"".join(chunks)
 
 
-async def bridge(app: AsgiApp, scope: Scope, protocol: HTTPProtocol) -> None:
-    """Let an ASGI app answer an RSGI request; answers are sent whole or, if it streams, in parts."""
+async def bridge(app: ASGIApp, scope: Scope, protocol: HTTPProtocol) -> None:
+    """Let an ASGI app answer an RSGI request, in one piece or, where it streams, in many."""
     exchange = _Exchange(protocol)
     await app(_asgi_scope(scope), exchange.receive, exchange.send)
 

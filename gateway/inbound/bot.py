@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from gateway.errors import BotError
 from gateway.inbound.context import Context
-from gateway.inbound.handlers import Call, Handler, HandlerFunction, as_async, bind_handler, name_of
+from gateway.inbound.handlers import Call, Handler, as_async, bind_handler, name_of
 from gateway.protocol.messages import Message
 
 CallNext = Callable[..., Awaitable[Any]]
@@ -59,7 +59,8 @@ class Bot:
         and the groups of one pattern are passed on as arguments. ``key`` is short for
         ``event_key``. Raises BotError where the field does not exist or the function does not fit.
         """
-        if not (isinstance(kind, type) and issubclass(kind, Message)):
+        # An author who runs no type checker may give anything.
+        if not isinstance(kind, type) or not issubclass(kind, Message):  # type: ignore[redundant-expr]
             raise BotError(f"bot.on({kind!r}): give a message or event class, such as Text")
         checked = tuple(_condition(kind, name, value) for name, value in conditions.items())
         patterns = [c.pattern for c in checked if c.pattern is not None]
@@ -78,7 +79,7 @@ class Bot:
 
         What is registered with the other bot later is included too, until the gateway starts.
         """
-        if other is self or other._contains(self):
+        if self in (other, *other.included()):
             raise BotError("bot.include(): a bot cannot include itself")
         self._entries.append(other)
 
@@ -127,9 +128,10 @@ class Bot:
                 routes.append(Route(*entry, self.middlewares, self._on_error))
         return routes
 
-    def _contains(self, other: Bot) -> bool:
+    def included(self) -> list[Bot]:
+        """Return the bots included here, and in those, and so on."""
         bots = [entry for entry in self._entries if isinstance(entry, Bot)]
-        return any(bot is other or bot._contains(other) for bot in bots)
+        return [*bots, *(inner for bot in bots for inner in bot.included())]
 
 
 def _condition(kind: type[Message], name: str, value: Any) -> Condition:

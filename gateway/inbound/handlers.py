@@ -16,7 +16,7 @@ from gateway.inbound.context import Context
 from gateway.protocol.messages import Message
 
 HandlerFunction = Callable[..., Any]
-"""What an author registers: ``async def`` or ``def``, of a message, a pattern's groups, a Context."""
+"""What an author registers: of a message, a pattern's groups, a Context; async or not."""
 
 Call = Callable[..., Awaitable[Any]]
 
@@ -72,8 +72,9 @@ def bind_handler(function: HandlerFunction, pattern: re.Pattern[str] | None) -> 
 
 def as_async(function: Callable[..., Any]) -> Call:
     """Return the function itself if it is asynchronous, else one that runs it in a thread."""
-    called = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004 - the bound method is wanted, not a test
-    if inspect.iscoroutinefunction(called):
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        type(function).__call__  # an object with ``async def __call__``
+    ):
         return function
 
     async def in_thread(*arguments: Any, **named: Any) -> Any:

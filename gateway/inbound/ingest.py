@@ -46,9 +46,7 @@ class Ingest:
             try:
                 return _reply(await route.handler(message, found, None), message)
             except Exception as error:
-                return await _recover(
-                    error, route.handler.name, message, context(), route.on_error
-                )
+                return await _recover(error, route.handler.name, message, context(), route.on_error)
         made = context()
         return await self._guarded(
             partial(_handle, route, found),
@@ -75,7 +73,7 @@ class Ingest:
             return await _recover(error, name, message, context, on_error)
 
 
-async def _nothing(message: Message, context: Context) -> None:
+async def _nothing(_message: Message, _context: Context) -> None:
     return None
 
 

@@ -61,7 +61,7 @@ def find_raw_functions() -> RawFunctions | None:
     AesCbc before it relies on them.
     """
     try:
-        from Crypto.Util import _cpu_features
+        from Crypto.Util import _cpu_features  # noqa: PLC0415 - private: it may not be there
 
         name, prefix = ("_raw_aes", "AES")
         if _cpu_features.have_aes_ni():

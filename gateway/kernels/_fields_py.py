@@ -1,11 +1,11 @@
-"""The XML reader for WeChat's callbacks: a document in, its fields out.
+r"""The XML reader for WeChat's callbacks: a document in, its fields out.
 
 It is not a general parser. What it promises, and its compiled twin with it:
 
 - the children of the root element come back as a dict in document order, under their own names;
 - an element with child elements is a dict, any other a string; one that repeats is a list;
 - text is returned as XML defines it: CDATA sections joined with what stands around them, the five
-  predefined entities and numeric references resolved, line ends made ``\\n``; nothing is stripped;
+  predefined entities and numeric references resolved, line ends made ``\n``; nothing is stripped;
 - control characters that XML 1.0 forbids are kept, for users do send them (WeRoBot issue 420);
 - comments, processing instructions, attributes, and text beside child elements are passed over;
 - refused, with ValueError("xml"): a DOCTYPE or any other declaration, other entities, unbalanced
@@ -76,7 +76,7 @@ def extract(document: bytes) -> Fields:
     return _read(text)
 
 
-def _read(text: str) -> Fields:
+def _read(text: str) -> Fields:  # noqa: C901, PLR0912 - one loop over six kinds of token
     root: Fields | None = None
     name = ""
     children: Fields = {}

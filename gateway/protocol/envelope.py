@@ -26,7 +26,7 @@ def open_envelope(account: Account, encrypt: bytes) -> tuple[bytes, EnvelopeCiph
     raise first or Refused(Reason.MODE)
 
 
-def seal_reply(
+def seal_reply(  # noqa: PLR0913 - what an envelope is made of
     message: bytes,
     *,
     app_id: str,

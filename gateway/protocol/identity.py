@@ -1,8 +1,15 @@
 """Which deliveries are the same message: the key that WeChat's retries share (PROTOCOL 3)."""
 
-from typing import Any
+from typing import Any, Final
 
+from gateway.protocol.events import SubscribeMsgChange, SubscribeMsgPopup, SubscribeMsgSent
 from gateway.protocol.messages import Message
+
+_NOTICES: Final = {
+    SubscribeMsgPopup: "SubscribeMsgPopupEvent",
+    SubscribeMsgChange: "SubscribeMsgChangeEvent",
+    SubscribeMsgSent: "SubscribeMsgSentEvent",
+}
 
 
 def dedupe_key(app_id: str, message: Message) -> str:
@@ -22,8 +29,17 @@ def dedupe_key(app_id: str, message: Message) -> str:
             _text(raw.get("Event") or raw.get("InfoType")),
             _text(raw.get("EventKey") or raw.get("AuthorizerAppid")),
             _text(raw.get("MsgID")),
+            # Subscription notices carry theirs inside a list, a template and a MsgID to an entry.
+            _text(raw.get(_wrapper(message))),
         )
     )
+
+
+def _wrapper(message: Message) -> str:
+    for kind, name in _NOTICES.items():
+        if isinstance(message, kind):
+            return name if name in message.raw else "List"
+    return ""
 
 
 def _text(value: Any) -> str:

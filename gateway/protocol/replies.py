@@ -16,7 +16,7 @@ from gateway.protocol.messages import Message
 from gateway.protocol.xml import elements, legal
 
 MAX_ARTICLES: Final = 8
-"""Articles in an answer to an event; an answer to a message shows one, or none if there are more."""
+"""Articles in an answer to an event; to a message it is one, and WeChat shows none of more."""
 
 _Tree = dict[str, Any]
 

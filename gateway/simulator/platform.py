@@ -63,7 +63,9 @@ class Platform:
         body = b""
         while len(attempts) < tries:
             callback = make()
-            attempt, body = await self._send("POST", callback.query, callback.body, callback.headers)
+            attempt, body = await self._send(
+                "POST", callback.query, callback.body, callback.headers
+            )
             attempts.append(attempt)
             if attempt.status == 200:
                 reply, complaint = self._judge(body)

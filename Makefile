@@ -1,0 +1,78 @@
+# Everything a developer or a first user needs; `make help` lists it.
+#
+# Set-up happens by itself: a virtual environment in .venv, the dependencies at the versions in
+# deploy/requirements*.txt, the compiled kernels. Without a C compiler the pure Python kernels run.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8000
+
+SOURCES := pyproject.toml setup.py $(wildcard _speedups/*)
+
+# The compiler and Python's headers, without which extensions cannot be built.
+CAN_BUILD := $(shell command -v $${CC:-cc} >/dev/null 2>&1 && \
+	$(PYTHON) -c 'import os, sysconfig, sys; \
+	sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' \
+	2>/dev/null && echo yes)
+ifeq ($(CAN_BUILD)$(GATEWAY_NO_EXTENSIONS),)
+export GATEWAY_NO_EXTENSIONS := 1
+NOTE := "No C compiler, or no Python headers, here: the pure Python kernels run (Debian: apt install gcc python3-dev)."
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help run test bench bench-micro lint format type sanitize pins clean
+
+help: ## Show what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/run.stamp ## Start a gateway, let a simulated WeChat call it, go on serving
+	@$(BIN)/gateway demo --port $(PORT)
+
+test: $(VENV)/dev.stamp ## Run the tests, over both kernel implementations
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/dev.stamp bench-micro ## Measure: kernels, and side by side with others over HTTP
+	$(BIN)/python -m bench.load
+
+bench-micro: $(VENV)/dev.stamp ## Measure the kernels and the whole pure path only
+	$(BIN)/python -m bench.micro
+
+lint: $(VENV)/dev.stamp ## Check style
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+format: $(VENV)/dev.stamp ## Put the style right
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+type: $(VENV)/dev.stamp ## Check types
+	$(BIN)/mypy
+
+sanitize: $(VENV)/dev.stamp ## Test the kernels built with every warning, AddressSanitizer and UBSan
+	PYTHON=$(BIN)/python bash tests/kernels/sanitize.sh
+
+pins: ## Renew the pinned versions (needs uv)
+	uv pip compile -q --universal --no-emit-index-url --no-header --python-version 3.11 \
+		pyproject.toml -o deploy/requirements.txt --upgrade
+	uv pip compile -q --universal --no-emit-index-url --no-header --python-version 3.11 \
+		pyproject.toml --group test --group lint -c deploy/requirements.txt \
+		-o deploy/requirements-dev.txt --upgrade
+
+clean: ## Remove what was built
+	rm -rf $(VENV) build dist *.egg-info gateway/kernels/*.so
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; give it as: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.stamp: $(VENV)/bin/python deploy/requirements.txt $(SOURCES)
+	@[ -z $(NOTE) ] || echo $(NOTE)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r deploy/requirements.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/run.stamp deploy/requirements-dev.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r deploy/requirements-dev.txt
+	@touch $@
