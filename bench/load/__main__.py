@@ -1,0 +1,125 @@
+"""`python -m bench.load`: the command line of the load comparison."""
+
+import argparse
+import json
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Final, NoReturn
+
+from bench.load.choice import choose_generator
+from bench.load.generator import LoadError
+from bench.load.report import (
+    as_json,
+    describe,
+    goal_line,
+    markdown_table,
+    print_table,
+    summarise,
+)
+from bench.load.runner import Measurement, Plan, run
+from bench.load.servers import ROWS
+
+_EXAMPLES: Final = """\
+examples:
+  python -m bench.load                                      everything, about two and a half minutes
+  python -m bench.load --rounds 1 --seconds 2               a quick look
+  python -m bench.load --only gateway wechatpy-fastapi      the goal alone
+  python -m bench.load --markdown > table.md                the table for a document
+
+rows:
+{rows}
+
+exit status: 0, also where the goal is not met; 1 if any reply was wrong or missing; 2 if the run
+could not be made. Traffic goes to 127.0.0.1 only.
+"""
+
+
+def _number(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 1_000_000:
+        raise argparse.ArgumentTypeError("must be from 1 to 1000000")
+    return number
+
+
+def _parser() -> argparse.ArgumentParser:
+    rows = "\n".join(f"  {row.name:<18}{row.title}: {row.setup}" for row in ROWS.values())
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.load",
+        description="Compare this gateway under load with wechatpy and with Granian's ceiling.",
+        epilog=_EXAMPLES.format(rows=rows),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--seconds", type=_number, default=4, help="of each measurement (default: 4)"
+    )
+    parser.add_argument("--rounds", type=_number, default=3, help="over all rows (default: 3)")
+    parser.add_argument("--connections", type=_number, default=64, help="kept alive (default: 64)")
+    parser.add_argument(
+        "--callbacks",
+        type=_number,
+        default=20_000,
+        help="distinct ones, sent round and round (default: 20000)",
+    )
+    parser.add_argument("--only", nargs="+", choices=ROWS, metavar="ROW", help="these rows alone")
+    parser.add_argument(
+        "--generator", choices=("wrk", "python"), help="(default: wrk if installed, else python)"
+    )
+    parser.add_argument(
+        "--json",
+        type=Path,
+        default=Path("bench/results/load.json"),
+        metavar="FILE",
+        help="where every raw number goes (default: bench/results/load.json)",
+    )
+    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    return parser
+
+
+def _tell(one: Measurement) -> None:
+    errors = ", ".join(f"{count} {kind}" for kind, count in one.errors.items()) or "no errors"
+    print(
+        f"round {one.round}  {one.row:<18}{one.requests_per_second:>9,.0f} requests/s"
+        f"  p99 {one.p99_ms:.2f} ms  {errors}",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def _terminated(number: int, _frame: FrameType | None) -> NoReturn:
+    # As an exception, so that the servers are ended on the way out.
+    raise SystemExit(128 + number)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the comparison and return the exit status."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        plan = Plan(
+            rows=[row for row in ROWS.values() if not options.only or row.name in options.only],
+            generator=choose_generator(options.generator),
+            seconds=options.seconds,
+            rounds=options.rounds,
+            connections=options.connections,
+            callbacks=options.callbacks,
+        )
+        measured, cores = run(plan, _tell)
+    except LoadError as error:
+        print(f"bench.load: {error}", file=sys.stderr)
+        return 2
+    summaries = summarise(plan.rows, measured)
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    document = as_json(plan, cores, measured, summaries)
+    options.json.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    if options.markdown:
+        print(markdown_table(summaries), end="\n\n")
+    else:
+        print_table(summaries)
+    print("\n".join([*describe(plan, cores, summaries), goal_line(summaries)]))
+    return 1 if any(one.errors for one in summaries) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,288 @@
+"""What is told of a run: the table, the goal, and the JSON with every raw number."""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from statistics import median
+from typing import Any, Final, NamedTuple
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from bench.load.cores import DISTURBED, SATURATED, Cores
+from bench.load.runner import WARM_UP_SECONDS, Measurement, Plan
+from bench.load.servers import CEILING, FASTAPI, GATEWAY, Row
+
+GOAL: Final = 4.5
+"""How many times the throughput of wechatpy on FastAPI this gateway must reach."""
+
+_PACKAGES: Final = (
+    "wechat-gateway",
+    "granian",
+    "litestar",
+    "uvloop",
+    "msgspec",
+    "pycryptodome",
+    "wechatpy",
+    "cryptography",
+    "xmltodict",
+    "fastapi",
+    "starlette",
+    "pydantic",
+    "uvicorn",
+    "httptools",
+    "flask",
+    "werkzeug",
+    "gunicorn",
+)
+_WIDTH: Final = 168
+"""Columns of the plain table: it is not to be broken where it goes to a file."""
+
+_HEADINGS: Final = (
+    "server",
+    "requests/s",
+    "p50 ms",
+    "p99 ms",
+    "errors",
+    "x FastAPI",
+    "x ceiling",
+    "server CPU",
+    "generator CPU",
+)
+
+
+class Spread(NamedTuple):
+    """A median over the rounds, with what it lies between."""
+
+    median: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, values: list[float]) -> "Spread":
+        """Return the spread of at least one value."""
+        return cls(median(values), min(values), max(values))
+
+    def show(self, places: int) -> str:
+        """Write it as `median (least-most)`."""
+        return f"{self.median:,.{places}f} ({self.least:,.{places}f}-{self.most:,.{places}f})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """One row over all rounds; ratios are taken within each round."""
+
+    row: str
+    title: str
+    setup: str
+    requests_per_second: Spread
+    p50_ms: Spread
+    p99_ms: Spread
+    checked: int
+    errors: dict[str, int]
+    examples: list[str]
+    times_fastapi: float | None
+    times_ceiling: float | None
+    server_cpu: float | None
+    generator_cpu: float | None
+    generator_saturated: bool
+    others: list[float]
+    """What else ran on either core, the greater share of each round, in percent."""
+
+    @property
+    def disturbed(self) -> int:
+        """Rounds in which something else had a share of a core that counts."""
+        return sum(share >= DISTURBED for share in self.others)
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the row of the table, as under its headings."""
+        errors = ", ".join(f"{count:,} {kind}" for kind, count in self.errors.items())
+        saturated = " (saturated)" if self.generator_saturated else ""
+        return (
+            self.title,
+            self.requests_per_second.show(0),
+            self.p50_ms.show(2),
+            self.p99_ms.show(2),
+            errors or "0",
+            _optional(self.times_fastapi, "{:.2f}"),
+            _optional(self.times_ceiling, "{:.2f}"),
+            _optional(self.server_cpu, "{:.0f} %"),
+            _optional(self.generator_cpu, "{:.0f} %") + saturated,
+        )
+
+
+def _optional(value: float | None, form: str) -> str:
+    return "-" if value is None else form.format(value)
+
+
+def summarise(rows: list[Row], measured: list[Measurement]) -> list[Summary]:
+    """Return a summary per row, in the rows' order."""
+    rates = {(one.row, one.round): one.requests_per_second for one in measured}
+    return [_summary(row, [one for one in measured if one.row == row.name], rates) for row in rows]
+
+
+def _summary(row: Row, measured: list[Measurement], rates: dict[tuple[str, int], float]) -> Summary:
+    errors: dict[str, int] = {}
+    for one in measured:
+        for kind, count in one.errors.items():
+            errors[kind] = errors.get(kind, 0) + count
+
+    def times(other: str) -> float | None:
+        ratios = [
+            one.requests_per_second / rate
+            for one in measured
+            if (rate := rates.get((other, one.round)))
+        ]
+        return median(ratios) if ratios else None
+
+    generator_cpus = [one.generator_cpu for one in measured if one.generator_cpu is not None]
+    server_cpus = [one.server_cpu for one in measured if one.server_cpu is not None]
+    return Summary(
+        row=row.name,
+        title=row.title,
+        setup=row.setup,
+        requests_per_second=Spread.of([one.requests_per_second for one in measured]),
+        p50_ms=Spread.of([one.p50_ms for one in measured]),
+        p99_ms=Spread.of([one.p99_ms for one in measured]),
+        checked=sum(one.checked for one in measured),
+        errors=errors,
+        examples=[example for one in measured for example in one.examples],
+        times_fastapi=times(FASTAPI),
+        times_ceiling=times(CEILING),
+        server_cpu=median(server_cpus) if server_cpus else None,
+        generator_cpu=median(generator_cpus) if generator_cpus else None,
+        generator_saturated=any(cpu >= SATURATED for cpu in generator_cpus),
+        others=[
+            max(one.server_core_others or 0, one.generator_core_others or 0) for one in measured
+        ],
+    )
+
+
+def goal_line(summaries: list[Summary]) -> str:
+    """Say whether the gateway is as fast as it must be, and if that is in doubt."""
+    by_row = {one.row: one for one in summaries}
+    goal = f"goal: at least {GOAL} x wechatpy on FastAPI: "
+    gateway, fastapi = by_row.get(GATEWAY), by_row.get(FASTAPI)
+    if gateway is None or fastapi is None or gateway.times_fastapi is None:
+        return f"{goal}not measured"
+    doubt = ", but the machine was not quiet" if gateway.disturbed or fastapi.disturbed else ""
+    met = "met" if gateway.times_fastapi >= GOAL else "not met"
+    return f"{goal}{met} ({gateway.times_fastapi:.1f}){doubt}"
+
+
+def describe(plan: Plan, cores: Cores, summaries: list[Summary]) -> list[str]:
+    """Return the lines that say how the numbers came about, and what was wrong."""
+    checked = sum(one.checked for one in summaries)
+    lines = [
+        f"Rounds: {plan.rounds} of {plan.seconds} s, {plan.connections} connections, {cores}.",
+        f"Sent round and round: {plan.callbacks:,} distinct safe-mode text callbacks.",
+        f"Generator: {plan.generator.name}.",
+        "Shown: medians over the rounds (least-most); ratios are medians of those in a round.",
+        f"Checked: every one of {checked:,} replies, those of the warm-ups too.",
+        "- In timed runs: its signature, and that it is the echo of what its receiver sent.",
+        f"- In warm-ups, {WARM_UP_SECONDS} s from Python: also that it answers its own request.",
+    ]
+    if plan.generator.name == "wrk":
+        lines.append("Percentiles are wrk's, corrected for coordinated omission.")
+    lines += [f"{one.title}: {one.setup}." for one in summaries]
+    for one in summaries:
+        if one.generator_saturated:
+            lines.append(
+                f"{one.row}: the generator took {SATURATED:.0f} % of its core or more: "
+                "the server may be faster than shown."
+            )
+        lines += [f"{one.row}: {example}" for example in one.examples]
+    if disturbed := [one for one in summaries if one.disturbed]:
+        where = ", ".join(
+            f"{one.row} in {one.disturbed} (up to {max(one.others):.0f} %)" for one in disturbed
+        )
+        lines.append(f"Rounds in which something else took {DISTURBED:.0f} % of a core: {where}.")
+        lines.append("Measure again on a quiet machine.")
+    return lines
+
+
+def print_table(summaries: list[Summary]) -> None:
+    """Print the table for a terminal."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in _HEADINGS:
+        table.add_column(
+            heading, justify="left" if heading == _HEADINGS[0] else "right", no_wrap=True
+        )
+    for one in summaries:
+        table.add_row(*one.cells())
+    console = Console(highlight=False)
+    Console(highlight=False, width=max(console.width, _WIDTH)).print(table)
+
+
+def markdown_table(summaries: list[Summary]) -> str:
+    """Return the table for a document."""
+    lines = [_HEADINGS, ("---",) + ("---:",) * (len(_HEADINGS) - 1)]
+    lines += [one.cells() for one in summaries]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def as_json(
+    plan: Plan, cores: Cores, measured: list[Measurement], summaries: list[Summary]
+) -> dict[str, Any]:
+    """Return everything: the machine, the versions, the options, all raw rounds."""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {
+            "cpu": _cpu_model(),
+            "cores": os.cpu_count(),
+            "kernel": f"{platform.system()} {platform.release()}",
+            "pinning": str(cores),
+        },
+        "python": sys.version,
+        "versions": {package: _version(package) for package in _PACKAGES},
+        "generator": _generator_version(plan.generator.name),
+        "options": {
+            "seconds": plan.seconds,
+            "rounds": plan.rounds,
+            "connections": plan.connections,
+            "callbacks": plan.callbacks,
+            "warm_up_seconds": WARM_UP_SECONDS,
+            "timestamp_window": plan.timestamp_window,
+        },
+        "goal": goal_line(summaries),
+        "summary": [
+            asdict(one)
+            | {
+                name: getattr(one, name)._asdict()
+                for name in ("requests_per_second", "p50_ms", "p99_ms")
+            }
+            for one in summaries
+        ],
+        "rounds": [asdict(one) for one in measured],
+    }
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _generator_version(name: str) -> str:
+    if name != "wrk" or shutil.which("wrk") is None:
+        return name
+    # It prints its version and leaves with an error, for it was given no address.
+    told = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False, timeout=5)
+    return told.stdout.partition(" [")[0] or name
