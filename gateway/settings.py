@@ -11,6 +11,7 @@ Read once, at start, from these places; a later one overrides an earlier one:
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -36,6 +37,7 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings.exceptions import SettingsError as SourceError
 
 from gateway.errors import SettingsError
 from gateway.protocol.account import Mode, decode_aes_key
@@ -126,7 +128,8 @@ class AccountSettings(_Section):
         if self.previous_encoding_aes_key is not None:
             if self.encoding_aes_key is None:
                 raise ValueError(
-                    "previous_encoding_aes_key without encoding_aes_key; give the current key too"
+                    "encoding_aes_key is missing beside previous_encoding_aes_key; "
+                    "give the current key too"
                 )
             if self.previous_encoding_aes_key == self.encoding_aes_key:
                 raise ValueError(
@@ -198,6 +201,13 @@ def load_settings(config: Path | None = None) -> Settings:
         raise SettingsError(*(_line(error) for error in wrong.errors())) from None
     except tomllib.TOMLDecodeError as wrong:
         raise SettingsError(f"{toml}: not TOML: {wrong}") from None
+    except UnicodeDecodeError:
+        files = [toml, Path(".env"), *([] if secrets is None else secrets.iterdir())]
+        raise SettingsError(
+            *(f"{file}: not UTF-8; save it as UTF-8" for file in files if not _is_utf8(file))
+        ) from None
+    except SourceError as wrong:
+        raise SettingsError(_unread(str(wrong))) from None
 
 
 class _DotEnv(DotEnvSettingsSource):
@@ -244,7 +254,7 @@ def _line(error: Any) -> str:
     path = [str(part) for part in error["loc"] if part != "[key]"]
     name = ".".join(path)
     variable = _PREFIX + "__".join(path).upper()
-    if error["type"] == "missing" and name == "accounts":
+    if error["type"] in ("missing", "too_short") and name == "accounts":
         return (
             "accounts: none is configured; write [accounts.main] into gateway.toml (the README "
             "shows how), or run `gateway demo` to look around"
@@ -256,7 +266,32 @@ def _line(error: Any) -> str:
     if error["type"] == "string_pattern_mismatch" and "[key]" in error["loc"]:
         return f"{name}: name accounts with lower-case letters, digits, and - or _ between them"
     message = str(error["msg"]).removeprefix("Value error, ")
+    first, _, rest = message.partition(" ")
+    if len(path) > 1 and first in _known(path):
+        # Said of a section whose settings do not fit each other: it begins with the one to mend.
+        name, variable, message = f"{name}.{first}", f"{variable}__{first.upper()}", rest
     return f"{name}: {message[:1].lower()}{message[1:]} (also set by {variable})"
+
+
+def _unread(said: str) -> str:
+    """Return one line for a source that cannot be read; what it said holds no value."""
+    field = re.search('field "(.+?)"', said)
+    if field is None:
+        return f"{SECRETS_VARIABLE}: {said}"
+    example = {"server": "SERVER__PORT"}.get(field[1], "ACCOUNTS__MAIN__TOKEN")
+    return (
+        f"{field[1]}: {_PREFIX}{field[1].upper()} is not JSON; "
+        f"set what is in it one by one, as {_PREFIX}{example}"
+    )
+
+
+def _is_utf8(file: Path | None) -> bool:
+    try:
+        if file is not None and file.is_file():
+            file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _known(path: list[str]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import rich_click as click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from gateway import __version__
@@ -69,9 +70,9 @@ def doctor(config: Path | None) -> None:
     findings = list(_findings(config))
     for finding in findings:
         mark = "[green]ok[/]" if not finding.fix else "[red]!![/]"
-        table.add_row(mark, finding.what, finding.state)
+        table.add_row(mark, finding.what, escape(finding.state))
         if finding.fix:
-            table.add_row("", "", f"[yellow]{finding.fix}[/]")
+            table.add_row("", "", f"[yellow]{escape(finding.fix)}[/]")
     Console().print(table)
     sys.exit(any(finding.fix for finding in findings))
 

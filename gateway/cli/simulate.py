@@ -81,17 +81,18 @@ def _targeted(function: Callable[..., Coroutine[Any, Any, bool]]) -> Callable[..
         config: Path | None,
         account: str | None,
         url: str | None,
-        mode: Mode | None,
+        mode: str | None,
         user: str,
         msg_id: int | None,
         repeat: int,
-        fault: Fault | None,
+        bad: str | None,
         as_json: bool,
         **own: Any,
     ) -> None:
         settings = load_settings(config)
         name = pick_account(settings, account, url)
-        sender = in_mode(make_sender(settings, name, as_json), mode)
+        sender = in_mode(make_sender(settings, name, as_json), Mode(mode) if mode else None)
+        fault = Fault(bad) if bad else None
         if sender.mode is Mode.PLAIN and fault in SEALED_ONLY:
             raise SettingsError(f"--bad {fault} needs a sealed body; add --mode safe")
         if sender.mode is not Mode.PLAIN and sender.aes_key is None:
@@ -116,7 +117,9 @@ def _with_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--account", help="The account's name in the settings; not needed for one."),
         click.option("--url", help="Where to send; the gateway of the settings by default."),
         click.option(
-            "--mode", type=click.Choice(Mode), help="Send in this mode, not the account's."
+            "--mode",
+            type=click.Choice([mode.value for mode in Mode]),
+            help="Send in this mode, not the account's.",
         ),
         click.option("--from", "user", default=USER, metavar="OPENID", help="Who sends it."),
         click.option("--msg-id", type=int, metavar="N", help="The MsgId; a new one by default."),
@@ -129,8 +132,7 @@ def _with_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option(
             "--bad",
-            "fault",
-            type=click.Choice(Fault),
+            type=click.Choice([fault.value for fault in Fault]),
             help="Spoil this part of it; it must then be refused.",
         ),
         click.option(

@@ -6,7 +6,6 @@ answered straight from RSGI; every other request is handed to the Litestar app o
 """
 
 import asyncio
-from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote
 
@@ -61,15 +60,22 @@ class GatewayApp:
 
     async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
         """Answer one request."""
+        try:
+            await self._respond(scope, protocol)
+        except ProtocolClosed:
+            # The client went away, and there is nobody left to answer.
+            return
+
+    async def _respond(self, scope: Scope, protocol: HTTPProtocol) -> None:
         path = scope.path
-        if path == PATH or path.startswith("/wechat/"):
-            answer = await self._answer(path, scope, protocol)
-            headers = [("content-type", answer.media_type)] if answer.media_type else []
-            if answer is NOT_ALLOWED:
-                headers.append(("allow", "GET, POST"))
-            protocol.response_bytes(answer.status, headers, answer.body)
-        else:
+        if path != PATH and not path.startswith("/wechat/"):
             await bridge(self.litestar, scope, protocol)
+            return
+        answer = await self._answer(path, scope, protocol)
+        headers = [("content-type", answer.media_type)] if answer.media_type else []
+        if answer is NOT_ALLOWED:
+            headers.append(("allow", "GET, POST"))
+        protocol.response_bytes(answer.status, headers, answer.body)
 
     async def _answer(self, path: str, scope: Scope, protocol: HTTPProtocol) -> Answer:
         endpoint = self._endpoint
@@ -139,9 +145,11 @@ class _Exchange:
             return
         if self._stream is None:
             self._stream = self._protocol.response_stream(self._status, self._headers)
-        with suppress(ProtocolClosed):
-            # The client went away; the app learns it from receive().
+        if body:
             await self._stream.send_bytes(body)
+        if not event.get("more_body", False):
+            # The response ends where Granian's transport is let go of.
+            self._stream = None
 
 
 def _asgi_scope(scope: Scope) -> Any:

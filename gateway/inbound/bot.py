@@ -79,6 +79,9 @@ class Bot:
 
         What is registered with the other bot later is included too, until the gateway starts.
         """
+        # An author may give the module that the bot is in.
+        if not isinstance(other, Bot):
+            raise BotError(f"bot.include({other!r}): give the Bot in it")
         if self in (other, *other.included()):
             raise BotError("bot.include(): a bot cannot include itself")
         self._entries.append(other)

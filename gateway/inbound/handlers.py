@@ -7,6 +7,7 @@ import asyncio
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -28,6 +29,7 @@ class Handler(msgspec.Struct, frozen=True):
     wants_context: bool
     _function: Call
     _context_name: str | None
+    _context_at: int | None
     _takes_message: bool
     _named_groups: tuple[str, ...]
 
@@ -44,7 +46,9 @@ class Handler(msgspec.Struct, frozen=True):
                 named = found.groupdict()
             else:
                 arguments += found.groups()
-        if self._context_name is not None:
+        if self._context_at is not None:
+            arguments.insert(self._context_at, context)
+        elif self._context_name is not None:
             named[self._context_name] = context
         return self._function(*arguments, **named)
 
@@ -52,19 +56,25 @@ class Handler(msgspec.Struct, frozen=True):
 def bind_handler(function: HandlerFunction, pattern: re.Pattern[str] | None) -> Handler:
     """Return the function as a Handler; raise BotError where the pattern does not fit it."""
     name = name_of(function)
-    parameters = _parameters(function)
-    context_name = next((p.name for p in parameters if _is_context(p.annotation)), None)
-    others = [p for p in parameters if p.name != context_name]
+    parameters = _parameters(function, name)
+    context = next((p for p in parameters if _is_context(p.annotation)), None)
+    others = [p for p in parameters if p is not context]
     groups = pattern.groups if pattern is not None else 0
     named = tuple(pattern.groupindex) if pattern is not None else ()
     if named and len(named) != groups:
         raise BotError(f"{name}: name all groups of the pattern {_shown(pattern)}, or none of them")
     _check(name, others, pattern, groups, named)
+    positional = int(bool(others)) + (0 if named else groups)
+    context_at = None
+    if context is not None and context.kind is not inspect.Parameter.KEYWORD_ONLY:
+        context_at = parameters.index(context)
     return Handler(
         name=name,
-        wants_context=context_name is not None,
+        wants_context=context is not None,
         _function=as_async(function),
-        _context_name=context_name,
+        _context_name=None if context is None else context.name,
+        # Behind a parameter that keeps its default, only its name finds it.
+        _context_at=context_at if context_at is None or context_at <= positional else None,
         _takes_message=bool(others),
         _named_groups=named,
     )
@@ -77,24 +87,39 @@ def as_async(function: Callable[..., Any]) -> Call:
     ):
         return function
 
+    def call(*arguments: Any, **named: Any) -> Any:
+        try:
+            return function(*arguments, **named)
+        except StopIteration as stop:
+            # No future can hold one: whoever awaits the thread would wait for ever.
+            error = RuntimeError("a handler raised StopIteration")
+            raise error.with_traceback(stop.__traceback__) from stop
+
     async def in_thread(*arguments: Any, **named: Any) -> Any:
-        return await asyncio.to_thread(function, *arguments, **named)
+        value = await asyncio.to_thread(call, *arguments, **named)
+        # A plain function around an asynchronous one returns what is still to be awaited.
+        return await value if inspect.isawaitable(value) else value
 
     return in_thread
 
 
 def name_of(function: Callable[..., Any]) -> str:
     """Return the name by which errors and log lines call a function: module and qualified name."""
+    while isinstance(function, partial):
+        function = function.func
     name = getattr(function, "__qualname__", type(function).__qualname__)
     return f"{getattr(function, '__module__', '?')}.{name}"
 
 
-def _parameters(function: HandlerFunction) -> Sequence[inspect.Parameter]:
+def _parameters(function: HandlerFunction, name: str) -> Sequence[inspect.Parameter]:
     try:
         signature = inspect.signature(function, eval_str=True)
-    except NameError:
+    except Exception:
         # An annotation names what only the type checker imports; names are then all there is.
-        signature = inspect.signature(function)
+        try:
+            signature = inspect.signature(function)
+        except (TypeError, ValueError):
+            raise BotError(f"{name}: not a handler; register a def or async def") from None
     return list(signature.parameters.values())
 
 

@@ -1,10 +1,14 @@
 """Which route takes a message: the first that matches, found without trying them all."""
 
 import re
-from typing import Any, NamedTuple
+from types import NoneType
+from typing import Any, Final, NamedTuple
 
-from gateway.inbound.bot import Bot, Route
+from gateway.inbound.bot import Bot, Condition, Route
 from gateway.protocol.messages import Message
+
+_LOOKED_UP: Final = (str, int, float, NoneType)
+"""The types of value that stand for themselves in a dict; fields of others may not be hashable."""
 
 
 class _Plan(NamedTuple):
@@ -34,7 +38,7 @@ class Router:
         first = len(self._routes)
         for field, table in plan.exact.items():
             value = getattr(message, field)
-            if isinstance(value, str | int | float):
+            if isinstance(value, _LOOKED_UP):
                 first = min(first, table.get(value, first))
         for index, route in plan.scanned:
             if index > first:
@@ -50,7 +54,7 @@ class Router:
         for index, route in enumerate(self._routes):
             if not issubclass(kind, route.kind):
                 continue
-            if len(route.conditions) == 1 and route.conditions[0].pattern is None:
+            if len(route.conditions) == 1 and _is_exact(route.conditions[0]):
                 condition = route.conditions[0]
                 exact.setdefault(condition.field, {}).setdefault(condition.value, index)
                 continue
@@ -59,6 +63,10 @@ class Router:
                 break
         self._plans[kind] = plan = _Plan(exact, scanned)
         return plan
+
+
+def _is_exact(condition: Condition) -> bool:
+    return condition.pattern is None and isinstance(condition.value, _LOOKED_UP)
 
 
 def _matches(route: Route, message: Message) -> tuple[bool, re.Match[str] | None]:

@@ -106,7 +106,8 @@ def respond(
 def _read(document: bytes) -> tuple[dict[str, Any], bool]:
     """Return the fields of an XML or JSON document, and whether it is JSON."""
     try:
-        if not document.lstrip().startswith(b"{"):
+        # XML is the rule; what begins with neither is told apart behind its white space.
+        if document[:1] == b"<" or not document.lstrip().startswith(b"{"):
             return extract(document), False
         fields = msgspec.json.decode(document)
     except (ValueError, RecursionError):

@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.protocol.events import Event
 from gateway.protocol.messages import Message
-from gateway.protocol.xml import elements, legal
+from gateway.protocol.xml import cdata, elements, legal
 
 MAX_ARTICLES: Final = 8
 """Articles in an answer to an event; to a message it is one, and WeChat shows none of more."""
@@ -172,22 +172,24 @@ def displayable(reply: Reply, message: Message) -> Reply:
 
 def encode_xml(reply: Reply, message: Message, now: int) -> bytes:
     """Return the XML of a reply to ``message``; ``now`` is its CreateTime in Unix seconds."""
-    return f"<xml>{elements(_document(reply, message, now))}</xml>".encode()
+    return (
+        f"<xml><ToUserName><![CDATA[{cdata(message.from_user_name)}]]></ToUserName>"
+        f"<FromUserName><![CDATA[{cdata(message.to_user_name)}]]></FromUserName>"
+        f"<CreateTime>{now}</CreateTime><MsgType><![CDATA[{reply.msg_type}]]></MsgType>"
+        f"{elements(reply.tree())}</xml>"
+    ).encode()
 
 
 def encode_json(reply: Reply, message: Message, now: int) -> bytes:
     """Return the JSON of a reply, for an account that is set to JSON; names as in the XML."""
-    return msgspec.json.encode(_legal(_document(reply, message, now)))
-
-
-def _document(reply: Reply, message: Message, now: int) -> _Tree:
-    return {
+    document = {
         "ToUserName": message.from_user_name,
         "FromUserName": message.to_user_name,
         "CreateTime": now,
         "MsgType": reply.msg_type,
         **reply.tree(),
     }
+    return msgspec.json.encode(_legal(document))
 
 
 def _legal(value: Any) -> Any:

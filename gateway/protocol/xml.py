@@ -14,21 +14,23 @@ def legal(text: str) -> str:
     return text if text.isprintable() else _ILLEGAL.sub("", text)
 
 
+def cdata(text: str, clean: Callable[[str], str] = legal) -> str:
+    """Return what stands between ``<![CDATA[`` and ``]]>``, with ``]]>`` split over two sections."""
+    text = clean(text)
+    return text.replace("]]>", "]]]]><![CDATA[>") if "]]>" in text else text
+
+
 def elements(tree: Mapping[str, Any], clean: Callable[[str], str] = legal) -> str:
     """Return a tree as elements, without a root.
 
-    A str becomes CDATA, with ``]]>`` split over two sections and ``clean`` applied before; a
-    mapping becomes child elements; a list repeats its element; None leaves it out; anything else
-    is written as it is.
+    A str becomes CDATA, ``clean`` applied before; a mapping becomes child elements; a list repeats
+    its element; None leaves it out; anything else is written as it is.
     """
     written = []
     for name, value in tree.items():
         if isinstance(value, str):
-            text = clean(value)
-            if "]]>" in text:
-                text = text.replace("]]>", "]]]]><![CDATA[>")
-            written.append(f"<{name}><![CDATA[{text}]]></{name}>")
-        elif isinstance(value, Mapping):
+            written.append(f"<{name}><![CDATA[{cdata(value, clean)}]]></{name}>")
+        elif isinstance(value, dict):
             written.append(f"<{name}>{elements(value, clean)}</{name}>")
         elif isinstance(value, list):
             written += [elements({name: item}, clean) for item in value]

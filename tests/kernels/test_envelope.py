@@ -122,7 +122,9 @@ def test_threads_that_share_a_cipher_do_not_mix_their_messages(kernels: Kernels)
 @given(
     st.binary(min_size=32, max_size=32),
     st.lists(
-        st.tuples(st.binary(min_size=16, max_size=16), st.binary(max_size=300), st.binary(max_size=40)),
+        st.tuples(
+            st.binary(min_size=16, max_size=16), st.binary(max_size=300), st.binary(max_size=40)
+        ),
         min_size=1,
         max_size=4,
     ),

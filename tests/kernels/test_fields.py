@@ -98,7 +98,9 @@ REFUSED: list[tuple[str, bytes]] = [
 ]
 
 
-@pytest.mark.parametrize(("document", "fields"), [a[1:] for a in ACCEPTED], ids=[a[0] for a in ACCEPTED])
+@pytest.mark.parametrize(
+    ("document", "fields"), [a[1:] for a in ACCEPTED], ids=[a[0] for a in ACCEPTED]
+)
 def test_a_sound_document_gives_its_fields(kernels: Kernels, document: bytes, fields: Any) -> None:
     extracted = kernels.extract(document)
     assert fields is None or extracted == fields

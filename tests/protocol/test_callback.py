@@ -2,6 +2,7 @@
 
 import json
 import struct
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -106,9 +107,7 @@ def test_success_is_never_sealed(kernels: Kernels, mode: Mode) -> None:
 
 def test_a_nonce_that_could_break_the_envelope_is_not_repeated(kernels: Kernels) -> None:
     account, sender = make_account(kernels), make_sender()
-    callback = make_callback(
-        sender, text_document(), now=NOW, nonce="]]></Nonce>", random=RANDOM
-    )
+    callback = make_callback(sender, text_document(), now=NOW, nonce="]]></Nonce>", random=RANDOM)
     body = respond(account, _receive(account, callback), TextReply("x"), NOW, RANDOM)
     envelope = kernels.extract(body)
     assert envelope["Nonce"] == str(NOW)
@@ -354,10 +353,8 @@ class TestBody:
         self, body: bytes, mode: Mode
     ) -> None:
         callback = _callback(make_sender(Mode.PLAIN))
-        try:
+        with suppress(Refused):
             _receive(make_account(mode=mode), Callback(callback.query, body, {}))
-        except Refused:
-            pass
 
     @given(
         st.dictionaries(
@@ -377,10 +374,8 @@ class TestBody:
             body = msgspec.json.encode(fields)
         except (UnicodeEncodeError, OverflowError):
             return
-        try:
+        with suppress(Refused):
             _receive(make_account(mode=Mode.PLAIN), Callback(callback.query, body, {}))
-        except Refused:
-            pass
 
     @pytest.mark.parametrize(
         "content",

@@ -12,7 +12,16 @@ from gateway.protocol.callback import receive, respond
 from gateway.protocol.query import parse_query
 from gateway.protocol.replies import TextReply
 from gateway.simulator.sealing import make_callback, make_verification
-from tests.support import AES_KEY, APP_ID, NOW, TOKEN, Kernels, make_account, make_sender, text_document
+from tests.support import (
+    AES_KEY,
+    APP_ID,
+    NOW,
+    TOKEN,
+    Kernels,
+    make_account,
+    make_sender,
+    text_document,
+)
 
 RANDOM = b"0123456789abcdef"
 TEXT = st.text(st.characters(exclude_categories=["Cc", "Cs", "Cn"]), min_size=1, max_size=80)

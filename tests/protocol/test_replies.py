@@ -103,8 +103,12 @@ PUBLISHED = [
             "reply_video_1.xml": VideoReply("media_id", "title", "ddfff"),
             "reply_video_4.xml": VideoReply("media_id", "title", "description"),
             "reply_video_5.xml": VideoReply("media_id", "title", "description"),
-            "reply_music_1.xml": MusicReply("thumbMediaId", "title", "ddfff", "musicUrl", "hQMusicUrl"),
-            "reply_music_4.xml": MusicReply("media_id", "TITLE", "DESCRIPTION", "MUSIC_Url", "HQ_MUSIC_Url"),
+            "reply_music_1.xml": MusicReply(
+                "thumbMediaId", "title", "ddfff", "musicUrl", "hQMusicUrl"
+            ),
+            "reply_music_4.xml": MusicReply(
+                "media_id", "TITLE", "DESCRIPTION", "MUSIC_Url", "HQ_MUSIC_Url"
+            ),
             "reply_news_1.xml": NewsReply([Article("title", "description", "picUrl", "url")] * 2),
             "reply_news_2.xml": NewsReply([Article("title", "description", "picUrl", "url")] * 2),
             "reply_news_5.xml": NewsReply([Article("title1", "description1", "picurl", "url")]),
@@ -116,12 +120,12 @@ PUBLISHED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("file", "reply"), PUBLISHED, ids=lambda v: v if isinstance(v, str) else "")
+@pytest.mark.parametrize(
+    ("file", "reply"), PUBLISHED, ids=lambda v: v if isinstance(v, str) else ""
+)
 def test_a_reply_says_what_the_published_one_says(file: str, reply: Reply) -> None:
     published = extract((VECTORS / "replies" / file).read_bytes())
-    message = Text(
-        to_user_name=published["FromUserName"], from_user_name=published["ToUserName"]
-    )
+    message = Text(to_user_name=published["FromUserName"], from_user_name=published["ToUserName"])
     written = extract(encode_xml(reply, message, int(published["CreateTime"])))
     assert _sorted(written) == _sorted(published)
 

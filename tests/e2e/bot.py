@@ -1,0 +1,82 @@
+"""The bot of the end-to-end tests: one handler for each thing that can become of a message."""
+
+import asyncio
+import threading
+from typing import Any
+
+from gateway import Article, Bot, Click, Context, Message, Subscribe, Text, TransferReply
+
+bot = Bot()
+
+
+@bot.on(Text, content="fail")
+async def fail(message: Text) -> str:
+    """Raise, with what must not be logged in the exception."""
+    raise RuntimeError(f"SECRET-{message.content}-{message.from_user_name}")
+
+
+@bot.on(Text, content="wrong")
+async def wrong(message: Text) -> Any:
+    """Return what is no reply."""
+    return 42
+
+
+@bot.on(Text, content="slow")
+async def slow(message: Text) -> str:
+    """Take longer than a stop's usual patience, not longer than WeChat's."""
+    await asyncio.sleep(1.0)
+    return "at last"
+
+
+@bot.on(Text, content="nothing")
+async def nothing(message: Text) -> None:
+    """Answer success."""
+
+
+@bot.on(Text, content="illegal")
+async def illegal(message: Text) -> str:
+    """Return what XML cannot hold."""
+    return "a\0b]]>c\ud800d"
+
+
+@bot.on(Text, content="context")
+async def show_context(message: Text, context: Context) -> str:
+    """Tell what the Context says."""
+    tenant = context.query.get("tenant", "-")
+    return f"{context.account.name} {context.attempt} {context.trace_id} {tenant}"
+
+
+@bot.on(Text, content="thread")
+def in_thread(message: Text) -> str:
+    """Tell whether a plain function runs off the event loop's thread."""
+    return "other" if threading.current_thread() is not threading.main_thread() else "main"
+
+
+@bot.on(Text)
+async def echo(message: Text) -> str:
+    """Repeat the text."""
+    return message.content
+
+
+@bot.on(Subscribe)
+async def scene(message: Subscribe) -> str:
+    """Tell the scene."""
+    return f"scene {message.scene}"
+
+
+@bot.on(Click, key="news")
+async def news(message: Click) -> list[Article]:
+    """Answer with two articles."""
+    return [Article("one"), Article("two")]
+
+
+@bot.on(Click)
+async def transfer(message: Click) -> TransferReply:
+    """Hand over to customer service."""
+    return TransferReply("kf@test")
+
+
+@bot.on(Message)
+async def anything(message: Message) -> str:
+    """Name the type of anything else."""
+    return type(message).__name__

@@ -1,0 +1,154 @@
+"""Real servers on free ports: started, waited for, asked, and stopped by their process id."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tests.support import ACCOUNT_ID, AES_KEY, APP_ID, TOKEN
+
+ROOT: Final = Path(__file__).parents[2]
+
+ACCOUNTS: Final = f"""
+[accounts.main]
+app_id = "{APP_ID}"
+token = "{TOKEN}"
+encoding_aes_key = "{AES_KEY}"
+
+[accounts.compat]
+app_id = "{APP_ID}"
+token = "{TOKEN}"
+encoding_aes_key = "{AES_KEY}"
+mode = "compat"
+
+[accounts.plain]
+app_id = "{APP_ID}"
+token = "{TOKEN}"
+mode = "plain"
+
+[accounts.pinned]
+app_id = "{APP_ID}"
+token = "{TOKEN}"
+encoding_aes_key = "{AES_KEY}"
+original_id = "{ACCOUNT_ID}"
+"""
+
+COMMANDS: Final = {
+    "rsgi": ["-m", "gateway", "serve", "tests.e2e.bot:bot", "--port", "{port}"],
+    "rsgi-pure": ["-m", "gateway", "serve", "tests.e2e.bot:bot", "--port", "{port}"],
+    "workers": [
+        *("-m", "gateway", "serve", "tests.e2e.bot:bot", "--port", "{port}", "--workers", "2")
+    ],
+    "asgi": [
+        *("-m", "granian", "--interface", "asgi", "--factory", "--port", "{port}"),
+        "gateway.app:create_app_from_environment",
+    ],
+    "bridge": ["-m", "granian", "--interface", "rsgi", "--port", "{port}", "tests.http.sample:app"],
+    "uvicorn": [
+        *("-m", "uvicorn", "--factory", "--port", "{port}", "--no-access-log"),
+        "gateway.app:create_app_from_environment",
+    ],
+}
+"""How each kind of server is started; the same app answers in all of them."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that runs."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    log_file: Path
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        """What it has written so far."""
+        return self.log_file.read_text(encoding="utf-8", errors="replace")
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Send one request; return status, headers in lower case, body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request(method, path, body=body, headers=headers)
+            answer = connection.getresponse()
+            return (
+                answer.status,
+                {name.lower(): value for name, value in answer.getheaders()},
+                answer.read(),
+            )
+        finally:
+            connection.close()
+
+    def stop(self) -> int:
+        """Ask it to stop, and wait; return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=20)
+
+
+@contextmanager
+def running(kind: str, folder: Path, settings: str = ACCOUNTS) -> Iterator[Server]:
+    """Run a server with these settings; end it, whatever happens."""
+    port = _free_port()
+    config = folder / "gateway.toml"
+    config.write_text(settings, encoding="utf-8")
+    log_file = folder / "server.log"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("GATEWAY_")} | {
+        "GATEWAY_CONFIG": str(config),
+        "GATEWAY_BOT": "tests.e2e.bot:bot",
+        "PYTHONPATH": str(ROOT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    if kind == "rsgi-pure" or os.environ.get("GATEWAY_NO_EXTENSIONS"):
+        environment["GATEWAY_NO_EXTENSIONS"] = "1"
+    command = [sys.executable, *(part.format(port=port) for part in COMMANDS[kind])]
+    with log_file.open("wb") as log:
+        process = subprocess.Popen(
+            command, env=environment, cwd=folder, stdout=log, stderr=subprocess.STDOUT
+        )
+    server = Server(port, process, log_file)
+    try:
+        _wait_until_ready(server)
+        yield server
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait_until_ready(server: Server) -> None:
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        if server.process.poll() is not None:
+            raise RuntimeError(f"the server ended at start:\n{server.log}")
+        try:
+            if server.ask("GET", "/health/ready")[0] == 200:
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise RuntimeError(f"the server was not ready within 30 s:\n{server.log}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: Any = probe.getsockname()[1]
+        return int(port)
