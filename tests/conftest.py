@@ -1,7 +1,6 @@
 """What all tests share: both kernel implementations, the vectors, accounts."""
 
 import os
-from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
@@ -34,11 +33,11 @@ def _implementations() -> list[str]:
 
 
 @pytest.fixture(params=_implementations())
-def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernels]:
+def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Kernels:
     """The kernels, once per implementation; the protocol uses the same for the test's time."""
     chosen = load_kernels(request.param)
     for module_name, names in KERNELS.items():
         module: Any = import_module(module_name)
         for name in names:
             monkeypatch.setattr(module, name, getattr(chosen, name))
-    yield chosen
+    return chosen

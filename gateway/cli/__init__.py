@@ -6,6 +6,7 @@ import rich_click as click
 
 from gateway.cli.check import check, doctor, version
 from gateway.cli.demo import demo
+from gateway.cli.explain import settings
 from gateway.cli.serve import serve
 from gateway.cli.simulate import simulate
 from gateway.errors import GatewayError
@@ -26,7 +27,7 @@ def gateway() -> None:
     """
 
 
-for command in (serve, simulate, check, doctor, demo, version):
+for command in (serve, simulate, check, doctor, settings, demo, version):
     gateway.add_command(command)
 
 

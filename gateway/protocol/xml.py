@@ -15,7 +15,7 @@ def legal(text: str) -> str:
 
 
 def cdata(text: str, clean: Callable[[str], str] = legal) -> str:
-    """Return what stands between ``<![CDATA[`` and ``]]>``, with ``]]>`` split over two sections."""
+    """Return the inside of a CDATA section; a ``]]>`` in it is split over two sections."""
     text = clean(text)
     return text.replace("]]>", "]]]]><![CDATA[>") if "]]>" in text else text
 

@@ -1,0 +1,55 @@
+"""What documents say is what the program does."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.explain import describe
+from gateway.settings import AccountSettings
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+README_ZH = (ROOT / "docs" / "zh" / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_list_of_settings_is_what_the_command_prints() -> None:
+    """Renew it with: gateway settings > docs/settings.md."""
+    assert (ROOT / "docs" / "settings.md").read_text(encoding="utf-8") == describe()
+
+
+@pytest.mark.parametrize("text", [README, README_ZH], ids=["en", "zh"])
+def test_the_readme_s_settings_are_settings(text: str) -> None:
+    block = re.search(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert block is not None
+    names = re.findall(r"^(\w+) =", block[1], re.MULTILINE)
+    assert names == ["app_id", "token", "encoding_aes_key", "mode"]
+    assert set(names) <= set(AccountSettings.model_fields)
+
+
+def test_both_readmes_show_the_same_code_and_the_same_sections() -> None:
+    blocks = [re.findall(r"```(\w+)", text) for text in (README, README_ZH)]
+    assert blocks[0] == blocks[1]
+    headings = [len(re.findall(r"^## ", text, re.MULTILINE)) for text in (README, README_ZH)]
+    assert headings[0] == headings[1]
+
+
+@pytest.mark.parametrize("text", [README, README_ZH], ids=["en", "zh"])
+def test_every_file_a_readme_points_to_is_there(text: str) -> None:
+    folder = ROOT if text is README else ROOT / "docs" / "zh"
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert (folder / target).exists(), target
+
+
+@pytest.mark.parametrize("text", [README, README_ZH], ids=["en", "zh"])
+def test_a_readme_states_no_figure_of_speed(text: str) -> None:
+    """Figures stand with their run in bench/README.md."""
+    assert not re.search(r"\d[\d,.]*\s*(requests/s|req/s|µs|ms\b|times|倍|次/秒)", text)
+
+
+def test_the_readme_s_bot_is_a_bot() -> None:
+    code = re.search(r"```python\n(from gateway.*?)```", README, re.DOTALL)
+    assert code is not None
+    names: dict[str, object] = {}
+    exec(code[1], names)  # noqa: S102 - our own document
+    assert "echo" in names
