@@ -20,36 +20,41 @@ export GATEWAY_NO_EXTENSIONS := 1
 NOTE := "No C compiler, or no Python headers, here: the pure Python kernels run (Debian: apt install gcc python3-dev)."
 endif
 
+# A pure set-up and a compiled one are two: a compiler that comes later is used.
+KIND := $(if $(GATEWAY_NO_EXTENSIONS),pure,compiled)
+RUN_STAMP := $(VENV)/run-$(KIND).stamp
+DEV_STAMP := $(VENV)/dev-$(KIND).stamp
+
 .DEFAULT_GOAL := help
 .PHONY: help run test bench bench-micro lint format type sanitize pins clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(VENV)/run.stamp ## Start a gateway, let a simulated WeChat call it, go on serving
+run: $(RUN_STAMP) ## Start a gateway, let a simulated WeChat call it, go on serving
 	@$(BIN)/gateway demo --port $(PORT)
 
-test: $(VENV)/dev.stamp ## Run the tests, over both kernel implementations
+test: $(DEV_STAMP) ## Run the tests, over both kernel implementations
 	$(BIN)/python -m pytest
 
-bench: $(VENV)/dev.stamp bench-micro ## Measure: kernels, and side by side with others over HTTP
+bench: $(DEV_STAMP) bench-micro ## Measure: kernels, and side by side with others over HTTP
 	$(BIN)/python -m bench.load
 
-bench-micro: $(VENV)/dev.stamp ## Measure the kernels and the whole pure path only
+bench-micro: $(DEV_STAMP) ## Measure the kernels and the whole pure path only
 	$(BIN)/python -m bench.micro
 
-lint: $(VENV)/dev.stamp ## Check style
+lint: $(DEV_STAMP) ## Check style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-format: $(VENV)/dev.stamp ## Put the style right
+format: $(DEV_STAMP) ## Put the style right
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-type: $(VENV)/dev.stamp ## Check types
+type: $(DEV_STAMP) ## Check types
 	$(BIN)/mypy
 
-sanitize: $(VENV)/dev.stamp ## Test the kernels built with every warning, AddressSanitizer and UBSan
+sanitize: $(DEV_STAMP) ## Test the kernels built with every warning, AddressSanitizer and UBSan
 	PYTHON=$(BIN)/python bash tests/kernels/sanitize.sh
 
 pins: ## Renew the pinned versions (needs uv)
@@ -67,12 +72,12 @@ $(VENV)/bin/python:
 		{ echo "Python 3.11 or newer is needed; give it as: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/run.stamp: $(VENV)/bin/python deploy/requirements.txt $(SOURCES)
+$(RUN_STAMP): $(VENV)/bin/python deploy/requirements.txt $(SOURCES)
 	@[ -z $(NOTE) ] || echo $(NOTE)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -r deploy/requirements.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-$(VENV)/dev.stamp: $(VENV)/run.stamp deploy/requirements-dev.txt
+$(DEV_STAMP): $(RUN_STAMP) deploy/requirements-dev.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check -r deploy/requirements-dev.txt
 	@touch $@

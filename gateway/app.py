@@ -10,6 +10,7 @@ from pathlib import Path
 
 from litestar import Litestar
 
+from gateway import __version__
 from gateway.errors import BotError
 from gateway.http.asgi import callback_route
 from gateway.http.callback import CallbackEndpoint
@@ -49,7 +50,7 @@ def create_app(settings: Settings, bot: Bot) -> GatewayApp:
         )
 
     litestar = Litestar(
-        [callback_route(endpoint), *health_routes(len(accounts))],
+        [callback_route(endpoint), *health_routes(__version__, len(accounts))],
         on_startup=[announce],
         openapi_config=None,
         logging_config=None,

@@ -69,7 +69,7 @@ def demo(port: int, config: Path, once: bool) -> None:
             return
         Console().print(
             f"\nServing at [bold]{url}[/]. In another terminal, try:\n"
-            f"  gateway simulate text 帮助 --config {config} --url {url}\n"
+            f"  {_command()} simulate text 帮助 --config {config} --url {url}\n"
             "Ctrl-C stops it.",
             soft_wrap=True,
             highlight=False,
@@ -79,6 +79,12 @@ def demo(port: int, config: Path, once: bool) -> None:
         pass
     finally:
         _stop(server)
+
+
+def _command() -> str:
+    """Return how this program was called, so that what is printed can be typed again."""
+    called = sys.argv[0]
+    return "python -m gateway" if called.endswith("__main__.py") else called
 
 
 def _write_settings(config: Path, port: int) -> None:

@@ -3,12 +3,11 @@
 from litestar import MediaType, Response, get
 from litestar.handlers import HTTPRouteHandler
 
-from gateway import __version__
 from gateway.kernels import IMPLEMENTATION
 
 
-def health_routes(accounts: int) -> list[HTTPRouteHandler]:
-    """Return /health/live and /health/ready; ``accounts`` is how many are served."""
+def health_routes(version: str, accounts: int) -> list[HTTPRouteHandler]:
+    """Return /health/live and /health/ready, which shows the version and how many accounts."""
 
     @get("/health/live", media_type=MediaType.JSON, sync_to_thread=False)
     def live() -> dict[str, str]:
@@ -21,7 +20,7 @@ def health_routes(accounts: int) -> list[HTTPRouteHandler]:
         return Response(
             {
                 "status": "ok",
-                "version": __version__,
+                "version": version,
                 "kernels": IMPLEMENTATION,
                 "accounts": accounts,
             }
