@@ -3,12 +3,13 @@
 import logging
 import re
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
+
+from msgspec.structs import replace
 
 from gateway.inbound.bot import Bot, Middleware, Route
 from gateway.inbound.context import Context
-from gateway.inbound.handlers import Call
+from gateway.inbound.handlers import bind_handler
 from gateway.inbound.router import Router
 from gateway.protocol.messages import Message
 from gateway.protocol.replies import Reply, displayable, to_reply
@@ -25,8 +26,9 @@ class Ingest:
 
     def __init__(self, bot: Bot) -> None:
         self._router = Router(bot)
-        self._middlewares = bot.middlewares
-        self._on_error = bot.error_handler
+        # Where nothing matches, the bot's own middlewares still see the message.
+        nothing = replace(bind_handler(_unmatched, None), name="no handler")
+        self._unmatched = (Route(Message, (), nothing, bot.middlewares, bot.error_handler), None)
 
     async def answer(self, message: Message, context: Callable[[], Context]) -> Reply | None:
         """Return the reply to a message, or None for a bare ``success``.
@@ -34,78 +36,48 @@ class Ingest:
         ``context`` makes the Context, and is called only where someone asks for it. Raises
         HandlerFailed where a handler failed and no ``on_error`` answered.
         """
-        match = self._router.find(message)
-        if match is None:
-            if not self._middlewares:
-                return None
-            return await self._guarded(
-                _nothing, "no handler", message, context(), self._middlewares, self._on_error
-            )
-        route, found = match
-        if not route.middlewares and not route.handler.wants_context:
-            try:
-                return _reply(await route.handler(message, found, None), message)
-            except Exception as error:
-                return await _recover(error, route.handler.name, message, context(), route.on_error)
-        made = context()
-        return await self._guarded(
-            partial(_handle, route, found),
-            route.handler.name,
-            message,
-            made,
-            route.middlewares,
-            route.on_error,
-        )
-
-    async def _guarded(
-        self,
-        handle: Callable[[Message, Context], Awaitable[Any]],
-        name: str,
-        message: Message,
-        context: Context,
-        middlewares: tuple[Middleware, ...],
-        on_error: Call | None,
-    ) -> Reply | None:
+        route, found = self._router.find(message) or self._unmatched
+        asked = bool(route.middlewares) or route.handler.wants_context
+        made = context() if asked else None
         try:
-            value = await _chain(middlewares, handle, message, context)
+            if made is None or not route.middlewares:
+                value = await route.handler(message, found, made)
+            else:
+                value = await _chain(route, found, route.middlewares, message, made)
             return _reply(value, message)
         except Exception as error:
-            return await _recover(error, name, message, context, on_error)
+            return await _recover(error, route, message, made or context())
 
 
-async def _nothing(_message: Message, _context: Context) -> None:
-    return None
-
-
-def _handle(
-    route: Route, found: re.Match[str] | None, message: Message, context: Context
-) -> Awaitable[Any]:
-    return route.handler(message, found, context)
+async def _unmatched(_message: Message) -> None:
+    """Take what no handler of the bot takes."""
 
 
 def _chain(
+    route: Route,
+    found: re.Match[str] | None,
     middlewares: tuple[Middleware, ...],
-    handle: Callable[[Message, Context], Awaitable[Any]],
     message: Message,
     context: Context,
 ) -> Awaitable[Any]:
     """Call the first middleware with a ``call_next`` that goes on with the rest."""
     if not middlewares:
-        return handle(message, context)
+        return route.handler(message, found, context)
 
     def call_next(message: Message = message, context: Context = context) -> Awaitable[Any]:
-        return _chain(middlewares[1:], handle, message, context)
+        return _chain(route, found, middlewares[1:], message, context)
 
     return middlewares[0](message, context, call_next)
 
 
 async def _recover(
-    error: Exception, name: str, message: Message, context: Context, on_error: Call | None
+    error: Exception, route: Route, message: Message, context: Context
 ) -> Reply | None:
     """Return what ``on_error`` answers; log, and raise HandlerFailed, where it does not."""
-    if on_error is not None:
+    name = route.handler.name
+    if route.on_error is not None:
         try:
-            return _reply(await on_error(error, message, context), message)
+            return _reply(await route.on_error(error, message, context), message)
         except Exception as second:
             error, name = second, f"{name}, then its on_error"
     _log.error(
