@@ -311,10 +311,11 @@ cdef class Reader:
         if at + 1 == end:
             raise ValueError("xml")
         if at[1] == c'/':
+            if self.depth == 0:
+                raise ValueError("xml")
             element = &self.elements[self.depth - 1]
             at += 2
-            if (self.depth == 0 or end - at <= element.name_size
-                    or memcmp(at, element.name, element.name_size)):
+            if end - at <= element.name_size or memcmp(at, element.name, element.name_size):
                 raise ValueError("xml")
             after = past_space(at + element.name_size, end)
             if after == end or after[0] != c'>':

@@ -79,7 +79,7 @@ class GatewayApp:
 
     async def _answer(self, path: str, scope: Scope, protocol: HTTPProtocol) -> Answer:
         endpoint = self._endpoint
-        account = endpoint.find(path[len(PATH) :].strip("/"))
+        account = endpoint.find(unquote(path[len(PATH) :]).strip("/"))
         if account is None:
             return NOT_FOUND
         raw_query = scope.query_string.encode("utf-8", "surrogateescape")

@@ -281,6 +281,7 @@ class TestRefusals:
             ("POST", "/wechat", 404),
             ("POST", "/wechatmain", 404),
             ("POST", "/wechat/%6D%61%69%6E%00", 404),
+            ("POST", "/wechat/%6Dain", 403),
             ("PUT", "/wechat/main", 405),
             ("DELETE", "/wechat/main", 405),
             ("PATCH", "/wechat/main", 405),
