@@ -246,7 +246,7 @@ def _refuse_unknown_variables(variables: Iterable[str]) -> None:
             continue
         top = name.removeprefix(_PREFIX).split("__")[0]
         if top not in known:
-            raise SettingsError(f"{variable}: no such setting{_suggestion(top, known)}")
+            raise SettingsError(f"{name}: no such setting{_suggestion(top, known)}")
 
 
 def _line(error: Any) -> str:

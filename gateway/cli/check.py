@@ -44,7 +44,11 @@ def check(bot: str | None, config: Path | None) -> None:
 
 @click.command()
 def version() -> None:
-    """Print the version, and which kernels run."""
+    """Print the version, and which kernels run.
+
+    \b
+    gateway version
+    """
     click.echo(f"wechat-gateway {__version__} ({IMPLEMENTATION} kernels)")
 
 
@@ -63,6 +67,10 @@ PACKAGES = ("granian", "litestar", "msgspec", "pycryptodome", "pydantic-settings
 @config_option
 def doctor(config: Path | None) -> None:
     """Show what is installed and which kernels run; name each problem with its fix.
+
+    \b
+    gateway doctor
+    gateway doctor --config production.toml
 
     Exits with 0 when all is well, with 1 when there is a problem.
     """

@@ -15,6 +15,7 @@ import rich_click as click
 from rich.console import Console
 
 from gateway.cli.options import callback_url
+from gateway.cli.serve import refuse_busy_port
 from gateway.cli.show import show_outcome, show_sent
 from gateway.cli.simulate import make_sender
 from gateway.errors import SettingsError
@@ -59,6 +60,10 @@ def demo(port: int, config: Path, once: bool) -> None:
         _write_settings(config, port)
     os.environ[CONFIG_VARIABLE] = str(config.absolute())
     settings = load_settings(config)
+    if "demo" not in settings.accounts:
+        raise SettingsError(f"{config}: has no account called demo; give another file as --config")
+    # Else whatever listens there already would be taken for the gateway started here.
+    refuse_busy_port(settings.server.host, port)
     command = [sys.executable, "-m", "gateway", "serve", "--port", str(port)]
     environment = os.environ | {"GATEWAY_SERVER__LOG_LEVEL": "warning"}
     server = subprocess.Popen(command, env=environment)  # noqa: S603 - this program itself

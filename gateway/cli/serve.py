@@ -42,7 +42,7 @@ def serve(
         os.environ[CONFIG_VARIABLE] = str(config.absolute())
     os.environ[BOT_VARIABLE] = target
     address, bound = host or settings.server.host, port or settings.server.port
-    _refuse_busy_port(address, bound)
+    refuse_busy_port(address, bound)
     sys.exit(_run(settings, address, bound, workers or settings.server.workers))
 
 
@@ -67,7 +67,7 @@ def _run(settings: Settings, host: str, port: int, workers: int) -> int:
     return 0
 
 
-def _refuse_busy_port(host: str, port: int) -> None:
+def refuse_busy_port(host: str, port: int) -> None:
     """Raise where nothing can listen: the server itself would say it with a traceback."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:

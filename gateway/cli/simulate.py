@@ -187,7 +187,12 @@ def _message(target: Target, msg_type: str, **own: Any) -> Document:
 @click.argument("content")
 @_targeted
 async def text(target: Target, content: str) -> bool:
-    """Send a text message."""
+    """Send a text message.
+
+    \b
+    gateway simulate text "你好"
+    gateway simulate text 帮助 --url http://127.0.0.1:8000/wechat/main
+    """
     return await _deliver(target, _message(target, "text", Content=content))
 
 
@@ -195,7 +200,12 @@ async def text(target: Target, content: str) -> bool:
 @click.argument("media_id", required=False)
 @_targeted
 async def image(target: Target, media_id: str | None) -> bool:
-    """Send a picture."""
+    """Send a picture.
+
+    \b
+    gateway simulate image
+    gateway simulate image MEDIA_ID --from oOther
+    """
     return await _deliver(target, _message(target, "image", MediaId=media_id))
 
 
@@ -204,7 +214,11 @@ async def image(target: Target, media_id: str | None) -> bool:
 @click.option("--recognition", help="What WeChat heard in it.")
 @_targeted
 async def voice(target: Target, media_id: str | None, recognition: str | None) -> bool:
-    """Send a voice recording."""
+    """Send a voice recording.
+
+    \b
+    gateway simulate voice --recognition "今天天气"
+    """
     own = {"MediaId": media_id, "Recognition": recognition}
     return await _deliver(target, _message(target, "voice", **own))
 
@@ -213,7 +227,11 @@ async def voice(target: Target, media_id: str | None, recognition: str | None) -
 @click.argument("media_id", required=False)
 @_targeted
 async def video(target: Target, media_id: str | None) -> bool:
-    """Send a video."""
+    """Send a video.
+
+    \b
+    gateway simulate video MEDIA_ID
+    """
     return await _deliver(target, _message(target, "video", MediaId=media_id))
 
 
@@ -221,7 +239,11 @@ async def video(target: Target, media_id: str | None) -> bool:
 @click.argument("media_id", required=False)
 @_targeted
 async def shortvideo(target: Target, media_id: str | None) -> bool:
-    """Send a short video."""
+    """Send a short video.
+
+    \b
+    gateway simulate shortvideo MEDIA_ID
+    """
     return await _deliver(target, _message(target, "shortvideo", MediaId=media_id))
 
 
@@ -233,7 +255,11 @@ async def shortvideo(target: Target, media_id: str | None) -> bool:
 async def location(
     target: Target, latitude: float | None, longitude: float | None, label: str | None
 ) -> bool:
-    """Send a place."""
+    """Send a place.
+
+    \b
+    gateway simulate location 23.13 113.36 --label 广州
+    """
     own = {"Location_X": latitude, "Location_Y": longitude, "Label": label}
     return await _deliver(target, _message(target, "location", **own))
 
@@ -243,7 +269,11 @@ async def location(
 @click.option("--title", help="The page's title.")
 @_targeted
 async def link(target: Target, address: str | None, title: str | None) -> bool:
-    """Send a link."""
+    """Send a link.
+
+    \b
+    gateway simulate link https://example.com --title "一篇文章"
+    """
     return await _deliver(target, _message(target, "link", Url=address, Title=title))
 
 
@@ -252,7 +282,12 @@ async def link(target: Target, address: str | None, title: str | None) -> bool:
 @click.option("--key", help="The EventKey: a menu key, a URL, a QR code's scene.")
 @_targeted
 async def send_event(target: Target, name: str, key: str | None) -> bool:
-    """Send an event by its name, such as subscribe, SCAN or CLICK."""
+    """Send an event by its name, such as subscribe, SCAN or CLICK.
+
+    \b
+    gateway simulate event subscribe --key 1001
+    gateway simulate event CLICK --key V1001
+    """
     document = event(name, key, to=target.to, sender=target.user, now=int(time.time()))
     return await _deliver(target, document)
 
@@ -260,7 +295,14 @@ async def send_event(target: Target, name: str, key: str | None) -> bool:
 @simulate.command()
 @_targeted
 async def verify(target: Target) -> bool:
-    """Verify the URL as the console does when you save it there."""
+    """Verify the URL as the console does when you save it there.
+
+    \b
+    gateway simulate verify
+    gateway simulate verify --account main
+    """
+    if target.fault is not None:
+        raise SettingsError("--bad spoils messages and events; verify sends a sound request only")
     echostr = str(int.from_bytes(os.urandom(8), "big"))
     nonce = str(int.from_bytes(os.urandom(4), "big"))
     query = make_verification(target.sender, now=int(time.time()), nonce=nonce, echostr=echostr)

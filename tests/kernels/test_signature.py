@@ -1,5 +1,8 @@
 """The signature kernel, in both implementations."""
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -65,3 +68,34 @@ def test_both_implementations_sign_and_match_alike(parts: list[bytes]) -> None:
         assert outcome(pure.signature_matches, signature, *parts[:4]) == outcome(
             compiled.signature_matches, signature, *parts[:4]
         )
+
+
+FALLBACK = """
+import ctypes, _hashlib
+from gateway.kernels import _sha1
+found = _sha1.find_sha1_functions()
+assert found is not None
+md5 = ctypes.cast(ctypes.CDLL(_hashlib.__file__).MD5_Init, ctypes.c_void_p).value
+_sha1.find_sha1_functions = lambda: {replacement}
+from gateway.kernels._signature_c import sign, signature_matches
+from gateway.kernels import _signature_py as pure
+parts = (b"token", b"1", b"2", b"x" * 500)
+assert sign(*parts) == pure.sign(*parts)
+assert signature_matches(pure.sign(*parts), *parts)
+print("right")
+"""
+
+
+@pytest.mark.parametrize(
+    "replacement", ["None", "found._replace(init=md5)"], ids=["absent", "digests wrongly"]
+)
+def test_without_right_functions_hashlib_does_the_work(replacement: str) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", FALLBACK.format(replacement=replacement)],
+        capture_output=True,
+        text=True,
+        check=True,
+        # With the switch on, nothing has looked the functions up before the replacement.
+        env=os.environ | {"GATEWAY_NO_EXTENSIONS": "1"},
+    )
+    assert ran.stdout == "right\n"

@@ -1,0 +1,1 @@
+"""The command: its help, its exit codes, and what it says when something is wrong."""

@@ -1,0 +1,1 @@
+"""Settings: where each comes from, and what is refused, with its name and its fix."""
