@@ -3,6 +3,7 @@
 GatewayError
 ├── SettingsError    the operator's settings are wrong; says which one and how to mend it
 ├── BotError         the bot cannot be loaded, or a handler cannot be called as it is written
+│   └── WrongReply   a handler returned what is no reply
 └── Refused          a callback is not WeChat's; carries the reason, never what was sent
 """
 
@@ -22,6 +23,10 @@ class SettingsError(GatewayError):
 
 class BotError(GatewayError):
     """A bot or handler is wrong; the message names it and its fix."""
+
+
+class WrongReply(BotError, TypeError):
+    """A handler returned what is no reply; the message names the type, never the value."""
 
 
 class Reason(StrEnum):

@@ -214,6 +214,12 @@ class _DotEnv(DotEnvSettingsSource):
     """The ``.env`` file, its other variables left alone: they are other programs'."""
 
     def __call__(self) -> dict[str, Any]:
+        for variable in self.env_vars:
+            if variable.upper() in _NOT_SETTINGS:
+                raise SettingsError(
+                    f"{variable.upper()}: no setting, so .env cannot set it; put it into the "
+                    "environment"
+                )
         _refuse_unknown_variables(self.env_vars)
         return EnvSettingsSource.__call__(self)
 

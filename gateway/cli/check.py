@@ -39,7 +39,7 @@ def check(bot: str | None, config: Path | None) -> None:
     for name, given in settings.accounts.items():
         make_account(name, given)
         click.echo(f"account {name}: {given.mode} mode, {callback_url(settings, name)}")
-    click.echo(f"bot {bot or DEMO_BOT}: {len(routes)} handlers")
+    click.echo(f"bot {bot or DEMO_BOT}: {len(routes)} handler{'s' * (len(routes) != 1)}")
 
 
 @click.command()

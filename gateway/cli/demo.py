@@ -15,14 +15,13 @@ import rich_click as click
 from rich.console import Console
 
 from gateway.cli.options import callback_url
+from gateway.cli.sending import fresh_callback, make_sender
 from gateway.cli.serve import refuse_busy_port
 from gateway.cli.show import show_outcome, show_sent
-from gateway.cli.simulate import make_sender
 from gateway.errors import SettingsError
 from gateway.settings import CONFIG_VARIABLE, Settings, load_settings
 from gateway.simulator.documents import MESSAGES, USER, Document, event, message
 from gateway.simulator.platform import Platform
-from gateway.simulator.sealing import Callback, Sender, make_callback
 
 _SETTINGS = """\
 # The demo account of `gateway demo`. Its secrets were made up on this machine.
@@ -118,19 +117,9 @@ async def _tour(settings: Settings, url: str, server: subprocess.Popen[bytes]) -
     async with aiohttp.ClientSession() as session:
         await _ready(session, url, server)
         platform = Platform(session, sender, url)
-        for number, document in enumerate(_documents(settings.accounts["demo"].original_id or "")):
+        for document in _documents(settings.accounts["demo"].original_id or ""):
             show_sent(document, sender.mode)
-            show_outcome(await platform.deliver(partial(_make, sender, document, number)))
-
-
-def _make(sender: Sender, document: Document, number: int) -> Callback:
-    return make_callback(
-        sender,
-        document,
-        now=int(time.time()),
-        nonce=f"{time.time_ns() % 10**9}{number}",
-        random=os.urandom(8).hex().encode(),
-    )
+            show_outcome(await platform.deliver(partial(fresh_callback, sender, document)))
 
 
 def _documents(to: str) -> list[Document]:

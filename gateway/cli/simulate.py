@@ -1,7 +1,6 @@
 """``gateway simulate``: send the gateway what WeChat would send, and show what comes back."""
 
 import asyncio
-import os
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -13,11 +12,12 @@ from typing import Any
 import aiohttp
 import rich_click as click
 
-from gateway.cli.options import callback_url, config_option, pick_account, secret
+from gateway.cli.options import callback_url, config_option, pick_account
+from gateway.cli.sending import fresh_callback, fresh_number, make_sender
 from gateway.cli.show import show_attempt, show_outcome, show_sent
 from gateway.errors import SettingsError
-from gateway.protocol.account import Mode, decode_aes_key
-from gateway.settings import Settings, load_settings
+from gateway.protocol.account import Mode
+from gateway.settings import load_settings
 from gateway.simulator.documents import EVENTS, MESSAGES, USER, Document, event, message
 from gateway.simulator.platform import TRIES, Platform
 from gateway.simulator.sealing import (
@@ -25,7 +25,6 @@ from gateway.simulator.sealing import (
     Fault,
     Sender,
     in_mode,
-    make_callback,
     make_verification,
 )
 
@@ -58,19 +57,6 @@ def simulate() -> None:
     Token and key come from the gateway's own settings. Exits with 0 when the callback was answered
     as it should be (with --bad: refused), else with 1.
     """
-
-
-def make_sender(settings: Settings, account: str, as_json: bool = False) -> Sender:
-    """Return WeChat's side of an account in the settings."""
-    given = settings.accounts[account]
-    key = secret(given, "encoding_aes_key")
-    return Sender(
-        app_id=given.app_id,
-        token=(secret(given, "token") or "").encode(),
-        aes_key=None if key is None else decode_aes_key(key),
-        mode=given.mode,
-        as_json=as_json,
-    )
 
 
 def _targeted(function: Callable[..., Coroutine[Any, Any, bool]]) -> Callable[..., None]:
@@ -152,23 +138,13 @@ async def _deliver(target: Target, document: Document) -> bool:
         for _ in range(target.repeat):
             show_sent(document, target.sender.mode)
             outcome = await platform.deliver(
-                partial(_make, target, document), tries=1 if target.fault else TRIES
+                partial(fresh_callback, target.sender, document, target.fault),
+                tries=1 if target.fault else TRIES,
             )
             show_outcome(outcome, refusal_wanted=target.fault is not None)
             refused = outcome.status == 403
             good &= refused if target.fault else outcome.status == 200 and not outcome.complaint
     return good
-
-
-def _make(target: Target, document: Document) -> Any:
-    return make_callback(
-        target.sender,
-        document,
-        now=int(time.time()),
-        nonce=str(int.from_bytes(os.urandom(4), "big")),
-        random=os.urandom(8).hex().encode(),
-        fault=target.fault,
-    )
 
 
 def _message(target: Target, msg_type: str, **own: Any) -> Document:
@@ -303,8 +279,7 @@ async def verify(target: Target) -> bool:
     """
     if target.fault is not None:
         raise SettingsError("--bad spoils messages and events; verify sends a sound request only")
-    echostr = str(int.from_bytes(os.urandom(8), "big"))
-    nonce = str(int.from_bytes(os.urandom(4), "big"))
+    echostr, nonce = fresh_number(), fresh_number()
     query = make_verification(target.sender, now=int(time.time()), nonce=nonce, echostr=echostr)
     async with aiohttp.ClientSession() as session:
         attempt, body = await Platform(session, target.sender, target.url).verify(query)

@@ -142,7 +142,8 @@ class CallbackEndpoint:
             account,
             raw_query,
             trace_id=lambda: self._trace_id(header("traceparent")),
-            attempt=lambda: self._attempts.count(
+            # Counted whether or not anybody asks: the next delivery is then the second.
+            attempt=self._attempts.count(
                 dedupe_key(account.app_id, received.message), self._clock()
             ),
         )

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from gateway.errors import BotError
 from gateway.inbound.context import Context
-from gateway.inbound.handlers import Call, Handler, as_async, bind_handler, name_of
+from gateway.inbound.handlers import Call, Handler, bind_around, bind_handler, name_of
 from gateway.protocol.messages import Message
 
 CallNext = Callable[..., Awaitable[Any]]
@@ -92,7 +92,7 @@ class Bot:
         ``await call_next()`` returns what the handler, or the next middleware, returned; the first
         registered is the outermost. ``call_next(message, context)`` passes others on.
         """
-        self._middlewares.append(as_async(function))
+        self._middlewares.append(bind_around(function, ("message", "context", "call_next")))
         return function
 
     def on_error(self, function: _F) -> _F:
@@ -102,7 +102,7 @@ class Bot:
         """
         if self._on_error is not None:
             raise BotError(f"{name_of(function)}: this bot has an on_error already")
-        self._on_error = as_async(function)
+        self._on_error = bind_around(function, ("error", "message", "context"))
         return function
 
     @property

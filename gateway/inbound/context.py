@@ -9,7 +9,7 @@ from gateway.protocol.account import Account
 
 
 class Context:
-    """One delivery of a message. Each part is worked out when it is first asked for."""
+    """One delivery of a message; trace id and query are worked out when they are asked for."""
 
     def __init__(
         self,
@@ -17,23 +17,19 @@ class Context:
         raw_query: bytes,
         *,
         trace_id: Callable[[], str],
-        attempt: Callable[[], int],
+        attempt: int,
     ) -> None:
         self.account = account
         """The account that the message was sent to."""
         self._raw_query = raw_query
         self._trace_id = trace_id
-        self._attempt = attempt
+        self.attempt = attempt
+        """Which delivery of this message this is, 1 for the first, as this process saw them."""
 
     @cached_property
     def trace_id(self) -> str:
         """32 hex digits: the caller's W3C trace, or a new one; stands in the log lines."""
         return self._trace_id()
-
-    @cached_property
-    def attempt(self) -> int:
-        """Which delivery of this message this is, 1 for the first, as this process saw them."""
-        return self._attempt()
 
     @cached_property
     def query(self) -> Mapping[str, str]:

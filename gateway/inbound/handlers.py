@@ -8,7 +8,7 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -80,6 +80,15 @@ def bind_handler(function: HandlerFunction, pattern: re.Pattern[str] | None) -> 
     )
 
 
+def bind_around(function: Callable[..., Any], takes: tuple[str, ...]) -> Call:
+    """Return a middleware or on_error, made asynchronous; raise BotError unless it takes these."""
+    try:
+        inspect.signature(function).bind(*takes)
+    except (TypeError, ValueError) as wrong:
+        raise BotError(f"{name_of(function)}: {wrong}; take ({', '.join(takes)})") from None
+    return as_async(function)
+
+
 def as_async(function: Callable[..., Any]) -> Call:
     """Return the function itself if it is asynchronous, else one that runs it in a thread."""
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
@@ -124,9 +133,10 @@ def _parameters(function: HandlerFunction, name: str) -> Sequence[inspect.Parame
 
 
 def _is_context(annotation: object) -> bool:
-    return annotation is Context or (
-        isinstance(annotation, str) and annotation.rpartition(".")[2] == Context.__name__
-    )
+    """Tell whether an annotation asks for a Context: itself, in a union, annotated, or by name."""
+    if isinstance(annotation, str):
+        return annotation.rpartition(".")[2] == Context.__name__
+    return annotation is Context or any(_is_context(part) for part in get_args(annotation))
 
 
 def _check(

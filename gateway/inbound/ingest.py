@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from gateway.errors import GatewayError
 from gateway.inbound.bot import Bot, Middleware, Route
 from gateway.inbound.context import Context
 from gateway.inbound.handlers import bind_handler
@@ -45,7 +46,8 @@ class Ingest:
             else:
                 value = await _chain(route, found, route.middlewares, message, made)
             return _reply(value, message)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            # A handler that calls sys.exit() has failed like any other.
             return await _recover(error, route, message, made or context())
 
 
@@ -71,19 +73,20 @@ def _chain(
 
 
 async def _recover(
-    error: Exception, route: Route, message: Message, context: Context
+    error: Exception | SystemExit, route: Route, message: Message, context: Context
 ) -> Reply | None:
     """Return what ``on_error`` answers; log, and raise HandlerFailed, where it does not."""
     name = route.handler.name
     if route.on_error is not None:
         try:
             return _reply(await route.on_error(error, message, context), message)
-        except Exception as second:
+        except (Exception, SystemExit) as second:
             error, name = second, f"{name}, then its on_error"
     _log.error(
         "handler failed handler=%s error=%s at=%s type=%s account=%s trace=%s",
         name,
-        type(error).__name__,
+        # Our own errors say what to mend and hold nothing that was sent; others may.
+        repr(str(error)) if isinstance(error, GatewayError) else type(error).__name__,
         _place(error),
         type(message).__name__,
         context.account.name,

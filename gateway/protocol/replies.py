@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from gateway.errors import WrongReply
 from gateway.protocol.events import Event
 from gateway.protocol.messages import Message
 from gateway.protocol.xml import cdata, elements, legal
@@ -147,7 +148,7 @@ def to_reply(value: object) -> Reply | None:
     """Return what a handler's return value means: a Reply, or None for a bare ``success``.
 
     A str is text, a list of articles is news, an empty str is nothing: an empty Content is not the
-    same to WeChat as no reply (PROTOCOL 3). Raises TypeError for anything else.
+    same to WeChat as no reply (PROTOCOL 3). Raises WrongReply for anything else.
     """
     if isinstance(value, str):
         return TextReply(value) if value else None
@@ -155,7 +156,7 @@ def to_reply(value: object) -> Reply | None:
         return value
     if isinstance(value, list | tuple) and all(isinstance(item, Article) for item in value):
         return NewsReply(value)
-    raise TypeError(
+    raise WrongReply(
         f"a handler returns str, a reply, a list of Article or None, not {type(value).__name__}"
     )
 

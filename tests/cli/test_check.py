@@ -37,7 +37,7 @@ def test_check_tells_each_accounts_url_and_the_bots_handlers(
     )
     ran = command("check", "checked_bot:bot")
     assert ran.code == 0
-    assert ran.out.endswith("bot checked_bot:bot: 1 handlers\n")
+    assert ran.out.endswith("bot checked_bot:bot: 1 handler\n")
 
 
 def test_check_reads_the_file_it_is_given(folder: Path, command: Command) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.options import callback_url, pick_account
-from gateway.cli.simulate import make_sender
+from gateway.cli.sending import make_sender
 from gateway.errors import SettingsError
 from gateway.protocol.account import Mode, decode_aes_key
 from gateway.settings import Settings, load_settings

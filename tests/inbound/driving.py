@@ -15,7 +15,7 @@ def make_context(
     query: bytes = b"",
     *,
     trace_id: Callable[[], str] = lambda: TRACE,
-    attempt: Callable[[], int] = lambda: 1,
+    attempt: int = 1,
 ) -> Context:
     """Return the Context of a delivery to the account ``main``."""
     return Context(make_account(), query, trace_id=trace_id, attempt=attempt)

@@ -21,6 +21,7 @@ from gateway import (
     VideoReply,
     VoiceReply,
 )
+from gateway.errors import WrongReply
 from gateway.inbound.ingest import HandlerFailed
 from gateway.protocol import replies
 from tests.inbound.driving import TRACE, answer, make_context, registered
@@ -128,7 +129,7 @@ def test_on_error_answers_for_a_handler_that_raises(caplog: pytest.LogCaptureFix
 def test_on_error_answers_for_a_wrong_return_value() -> None:
     bot = registered(_returns(42), Text)
     bot.on_error(_excuse)
-    assert answer(bot, MESSAGE) == TextReply("TypeError Text main")
+    assert answer(bot, MESSAGE) == TextReply("WrongReply Text main")
 
 
 def test_on_error_answers_for_a_middleware_that_raises() -> None:
@@ -277,16 +278,18 @@ def test_a_failure_is_logged_in_one_line_without_secrets(
 
     with pytest.raises(HandlerFailed) as failed:
         answer(bot, MESSAGE)
-    error = OddError if with_on_error or handler is not returns_wrong else TypeError
+    wrong = handler is returns_wrong and not with_on_error
+    error = WrongReply if wrong else OddError
+    shown = repr(str(failed.value.__cause__)) if wrong else "OddError"
     assert isinstance(failed.value.__cause__, error)
     (line,) = _lines(caplog)
     name = f"{__name__}.{handler.__name__}"
     assert line.startswith(
         f"ERROR gateway.inbound handler failed handler={name}"
-        f"{', then its on_error' if with_on_error else ''} error={error.__name__} at="
+        f"{', then its on_error' if with_on_error else ''} error={shown} at="
     )
     place = line.partition(" at=")[2].partition(" ")[0]
-    assert place.rpartition(":")[0] == (__file__ if error is OddError else replies.__file__)
+    assert place.rpartition(":")[0] == (replies.__file__ if wrong else __file__)
     assert int(place.rpartition(":")[2]) > 1
     assert line.endswith(f" type=Text account=main trace={TRACE}")
     for secret in (SECRET, CONTENT, USER, TOKEN, AES_KEY):

@@ -1,11 +1,12 @@
 """What cannot work is refused when it is registered, with the handler's name and what to do."""
 
 import re
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
 from gateway import Bot, BotError, Click, Context, Event, Message, Subscribe, Text
+from gateway.inbound.handlers import bind_handler
 from tests.inbound.driving import registered
 
 HERE = __name__
@@ -187,10 +188,30 @@ def test_middleware_and_on_error_give_the_function_back() -> None:
 
 def test_a_second_on_error_is_refused() -> None:
     bot = Bot()
-    bot.on_error(takes_message)
-    with pytest.raises(BotError) as wrong:
-        bot.on_error(takes_context)
-    assert str(wrong.value) == f"{HERE}.takes_context: this bot has an on_error already"
+
+    async def answers(_error: Exception, _message: Message, _context: Context) -> str:
+        return "sorry"
+
+    bot.on_error(answers)
+    with pytest.raises(BotError, match="answers: this bot has an on_error already"):
+        bot.on_error(answers)
+
+
+@pytest.mark.parametrize("register", [Bot.middleware, Bot.on_error])
+def test_what_stands_around_a_handler_must_take_what_it_is_given(register: Any) -> None:
+    async def too_few(_message: Message) -> None: ...
+
+    with pytest.raises(BotError, match=r"too_few: too many positional arguments; take \("):
+        register(Bot(), too_few)
+
+
+def test_a_context_is_found_in_a_union_and_behind_annotated() -> None:
+    async def optional(message: Text, context: Context | None = None) -> None: ...
+
+    async def annotated(message: Text, context: Annotated[Context, "this delivery"]) -> None: ...
+
+    for function in (optional, annotated):
+        assert bind_handler(function, None).wants_context
 
 
 def test_a_bot_cannot_include_itself_however_far_around() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gateway.errors import SettingsError
 from gateway.settings import load_settings
 from tests.settings.writing import ACCOUNT, refusal, write_account, write_toml
 from tests.support import AES_KEY, OTHER_AES_KEY, TOKEN
@@ -330,3 +331,10 @@ def test_a_secrets_directory_of_any_size_is_not_read(
         huge.truncate(1 << 30)
     monkeypatch.setenv("GATEWAY_SECRETS_DIR", "secrets")
     assert refusal().startswith("GATEWAY_SECRETS_DIR: ")
+
+
+@pytest.mark.parametrize("name", ["GATEWAY_CONFIG", "GATEWAY_BOT", "GATEWAY_SECRETS_DIR"])
+def test_what_is_read_before_dotenv_cannot_be_set_in_it(name: str) -> None:
+    Path(".env").write_text(f"{name}=elsewhere\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=rf"^{name}: no setting, so \.env cannot set it"):
+        load_settings()
