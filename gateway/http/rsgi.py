@@ -1,6 +1,6 @@
 """The whole app over RSGI, Granian's own interface: callbacks at its full speed, the rest by ASGI.
 
-ASGI costs a callback more than all of the gateway's own work does (bench/README.md): two more
+ASGI costs a callback about as much as all of the gateway's own work (bench/README.md): two more
 turns of the event loop, and dictionaries and lists that nobody asked for. So callbacks are
 answered straight from RSGI; every other request is handed to the Litestar app over a small bridge.
 """

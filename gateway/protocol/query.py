@@ -1,6 +1,5 @@
 """The query string of a callback: the parameters WeChat signs, as bytes."""
 
-from collections import Counter
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -26,14 +25,15 @@ def parse_query(raw: bytes) -> Query:
     """
     if len(raw) > MAX_SIZE:
         raise Refused(Reason.QUERY)
-    pairs = [pair.partition(b"=") for pair in raw.split(b"&")]
-    if b"%" in raw:
-        pairs = [(unquote_to_bytes(name), b"=", unquote_to_bytes(v)) for name, _, v in pairs]
-    query = {name: value for name, _, value in pairs}
-    if len(query) < len(pairs):
-        names = Counter(name for name, _, _ in pairs)
-        if any(names[name] > 1 for name in SIGNED):
+    escaped = b"%" in raw
+    query: Query = {}
+    for pair in raw.split(b"&"):
+        name, _, value = pair.partition(b"=")
+        if escaped:
+            name, value = unquote_to_bytes(name), unquote_to_bytes(value)
+        if name in query and name in SIGNED:
             raise Refused(Reason.QUERY)
+        query[name] = value
     return query
 
 

@@ -7,12 +7,12 @@ import pytest
 from bench.micro.report import as_json, describe, goal_lines, markdown_table, read_rows, unmet_goals
 
 
-def _benchmark(row: str, side: str, median: float) -> dict[str, Any]:
+def _benchmark(row: str, side: str, best: float) -> dict[str, Any]:
     return {
         "group": row,
         "name": f"test_{row}[{side}]",
         "extra_info": {"side": side},
-        "stats": {"median": median, "min": median / 2, "rounds": 3, "data": [median] * 3},
+        "stats": {"median": best * 2, "min": best, "rounds": 3, "data": [best] * 3},
     }
 
 
@@ -41,7 +41,7 @@ def _report(compiled: float = 10e-6, pure: float = 24e-6) -> dict[str, Any]:
     }
 
 
-def test_a_row_holds_its_sides_and_ratios_of_their_medians() -> None:
+def test_a_row_holds_its_sides_and_ratios_of_their_least_times() -> None:
     """A ratio below 1 says that wechatpy is the faster one."""
     assert markdown_table(read_rows(_report())).splitlines()[2:] == [
         "| pad | 0.10 | 0.40 | 0.30 | 3.00 | 0.75 |",
@@ -87,7 +87,7 @@ def test_the_json_holds_all_statistics_but_neither_rounds_nor_the_machine_s_name
     assert document["versions"]["wechatpy"]
     whole = document["rows"][-1]
     assert whole["wechatpy/compiled"] == pytest.approx(6)
-    assert whole["sides"]["pure"] == {"median": 24e-6, "min": 12e-6, "rounds": 3}
+    assert whole["sides"]["pure"] == {"median": 48e-6, "min": 24e-6, "rounds": 3}
     assert "a-name-of-no-interest" not in str(document)
 
 
