@@ -36,7 +36,7 @@ def extensions() -> list[Extension]:
         )
         for kernel in KERNELS
     ]
-    built: list[Extension] = cythonize(  # type: ignore[no-untyped-call]
+    built: list[Extension] = cythonize(
         modules,
         build_dir="build/cython",
         include_path=["_speedups"],

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from gateway.kernels import IMPLEMENTATION, NO_EXTENSIONS
-from tests.support import KERNELS, Kernels, load_kernels
+from tests.support import HAS_COMPILED, KERNELS, Kernels, load_kernels
 
 settings.register_profile("ci", max_examples=300, deadline=None)
 settings.register_profile(
@@ -25,14 +25,16 @@ def pytest_report_header() -> str:
     return f"kernels: {IMPLEMENTATION}, NO_EXTENSIONS={NO_EXTENSIONS}"
 
 
-def _implementations() -> list[str]:
-    # Without a compiler the pure twins are all there is; CI always has one, and must have both.
-    if NO_EXTENSIONS and not os.environ.get("CI"):
-        return ["pure"]
-    return ["pure", "compiled"]
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs the compiled kernels where nothing could compile them, never in CI."""
+    if HAS_COMPILED:
+        return
+    left_out = [item for item in items if item.get_closest_marker("compiled")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
-@pytest.fixture(params=_implementations())
+@pytest.fixture(params=["pure", pytest.param("compiled", marks=pytest.mark.compiled)])
 def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Kernels:
     """The kernels, once per implementation; the protocol uses the same for the test's time."""
     chosen = load_kernels(request.param)

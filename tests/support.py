@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,9 @@ ACCOUNT_ID: Final = "gh_590e78004b5c"
 OPEN_ID: Final = "oMizJHN4WQBCxRunEx3T0RsE0K8y"
 NOW: Final = 1_715_984_936
 """The tests' time, in Unix seconds."""
+
+HAS_COMPILED: Final = find_spec("gateway.kernels._fields_c") is not None or "CI" in os.environ
+"""Whether the compiled kernels are to be tested: where they were built, and always in CI."""
 
 KERNELS: Final = {
     "gateway.protocol.callback": ("extract",),

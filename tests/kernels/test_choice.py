@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.compiled
+
 PRINT = "from gateway.kernels import IMPLEMENTATION; print(IMPLEMENTATION)"
 
 HIDE = """

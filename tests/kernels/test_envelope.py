@@ -119,6 +119,7 @@ def test_threads_that_share_a_cipher_do_not_mix_their_messages(kernels: Kernels)
         assert all(pool.map(round_trips, range(16)))
 
 
+@pytest.mark.compiled
 @given(
     st.binary(min_size=32, max_size=32),
     st.lists(
@@ -140,6 +141,7 @@ def test_seal_then_open_is_identity_and_both_implementations_agree(
         assert pure.open(sealed) == compiled.open(sealed) == (message, receiver_id)
 
 
+@pytest.mark.compiled
 @given(
     st.one_of(
         st.binary(max_size=100),
@@ -157,6 +159,7 @@ def test_both_implementations_agree_on_any_text(encrypt: bytes) -> None:
     )
 
 
+@pytest.mark.compiled
 def test_the_compiled_functions_of_pycryptodome_are_found_and_used() -> None:
     """Fails when a new pycryptodome moves them: the fallback would be silent and slow."""
     backend = load_kernels("compiled").EnvelopeCipher(KEY).backend
@@ -178,6 +181,7 @@ for message in (b"one", b"two" * 100):
 """
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     "replacement",
     [

@@ -138,6 +138,7 @@ DOCUMENTS = st.lists(PIECES, max_size=20).map(b"".join)
 SAMPLES = sorted((VECTORS / "messages").glob("*.xml"))
 
 
+@pytest.mark.compiled
 @given(st.one_of(st.binary(max_size=200), DOCUMENTS, DOCUMENTS.map(lambda d: b"<a>" + d + b"</a>")))
 @example(b"<a>\xf0\x90\x80\x80</a>")
 def test_both_implementations_agree_on_any_bytes(document: bytes) -> None:
@@ -145,6 +146,7 @@ def test_both_implementations_agree_on_any_bytes(document: bytes) -> None:
     assert outcome(pure.extract, document) == outcome(compiled.extract, document)
 
 
+@pytest.mark.compiled
 @given(
     st.sampled_from(SAMPLES),
     st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 20), PIECES), max_size=4),
@@ -196,6 +198,7 @@ def _by_lxml(element: Any) -> Any:
     return fields
 
 
+@pytest.mark.compiled
 @given(st.lists(st.tuples(NAMES, TREES), min_size=1, max_size=5))
 def test_generated_documents_read_as_lxml_reads_them(children: list[tuple[str, str]]) -> None:
     inner = "<!-- c -->".join(f"<{name}>{body}</{name}>" for name, body in children)

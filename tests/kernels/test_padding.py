@@ -30,6 +30,7 @@ def test_wrong_padding_is_refused(kernels: Kernels, data: bytes) -> None:
         kernels.unpad(data)
 
 
+@pytest.mark.compiled
 @given(st.one_of(st.binary(max_size=96), st.binary(max_size=64).map(load_kernels("pure").pad)))
 def test_both_implementations_agree_on_any_bytes(data: bytes) -> None:
     pure, compiled = load_kernels("pure"), load_kernels("compiled")

@@ -59,6 +59,7 @@ def test_upper_case_does_not_match(kernels: Kernels) -> None:
     assert kernels.signature_matches(signed.upper(), b"token", b"1", b"2") is False
 
 
+@pytest.mark.compiled
 @given(st.lists(st.binary(max_size=200), min_size=5, max_size=5))
 def test_both_implementations_sign_and_match_alike(parts: list[bytes]) -> None:
     pure, compiled = load_kernels("pure"), load_kernels("compiled")
@@ -86,6 +87,7 @@ print("right")
 """
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     "replacement", ["None", "found._replace(init=md5)"], ids=["absent", "digests wrongly"]
 )
