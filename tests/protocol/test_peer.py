@@ -24,7 +24,12 @@ from tests.support import (
 )
 
 RANDOM = b"0123456789abcdef"
-TEXT = st.text(st.characters(exclude_categories=["Cc", "Cs", "Cn"]), min_size=1, max_size=80)
+# wechatpy drops white space at both ends of a text; the gateway does not.
+TEXT = (
+    st.text(st.characters(exclude_categories=["Cc", "Cs", "Cn"]), max_size=80)
+    .map(str.strip)
+    .filter(bool)
+)
 
 
 def _peer() -> WeChatCrypto:
