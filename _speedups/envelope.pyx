@@ -116,15 +116,12 @@ cdef class EnvelopeCipher:
     cdef void* decrypt_state
     cdef object public_aes
 
-    def __cinit__(self):
+    # Not __init__, which could be left out, and with it the states.
+    def __cinit__(self, key: bytes) -> None:
         self.encrypt_state = NULL
         self.decrypt_state = NULL
-
-    def __init__(self, key: bytes) -> None:
         if PyBytes_GET_SIZE(key) != KEY:
             raise ValueError("key")
-        if self.encrypt_state is not NULL or self.public_aes is not None:
-            raise ValueError("initialised")
         memcpy(self.iv, PyBytes_AS_STRING(key), AES_BLOCK)
         memcpy(self.encrypt_chain, self.iv, AES_BLOCK)
         memcpy(self.decrypt_chain, self.iv, AES_BLOCK)

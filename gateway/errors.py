@@ -8,6 +8,8 @@ GatewayError
 """
 
 from enum import StrEnum
+from traceback import walk_tb
+from typing import Final
 
 
 class GatewayError(Exception):
@@ -54,6 +56,12 @@ class Reason(StrEnum):
     """It was sealed for another app id."""
     TO_USER_NAME = "to_user_name"
     """It is addressed to another account than the one pinned by original_id."""
+    ACCOUNT = "account"
+    """The path names none of the accounts."""
+    SIZE = "size"
+    """The body is longer than server.max_body."""
+    SLOW = "slow"
+    """The body did not arrive in time."""
 
 
 class Refused(GatewayError):
@@ -62,3 +70,16 @@ class Refused(GatewayError):
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+PLACES: Final = 5
+"""Frames that place_of names, innermost first."""
+
+
+def place_of(error: BaseException) -> str:
+    """Return where an error was raised, and from where that was called, for a log line.
+
+    Files and lines only, no values: those may be what a user wrote.
+    """
+    frames = [f"{frame.f_code.co_filename}:{line}" for frame, line in walk_tb(error.__traceback__)]
+    return "<".join(reversed(frames[-PLACES:])) or "?"

@@ -52,6 +52,9 @@ _NOT_SETTINGS: Final = frozenset(
     (CONFIG_VARIABLE, BOT_VARIABLE, SECRETS_VARIABLE, "GATEWAY_NO_EXTENSIONS", "GATEWAY_SANITIZE")
 )
 
+# Kubernetes sets these in every pod next to a Service called "gateway"; they are not meant for us.
+_SERVICE_LINK = re.compile(r"GATEWAY_(SERVICE_HOST|(SERVICE_)?PORT(_\w+)?)")
+
 AccountName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$")]
 
 
@@ -64,8 +67,8 @@ class _Section(BaseModel):
 class ServerSettings(_Section):
     """Where and how the gateway listens."""
 
-    host: str = "127.0.0.1"
-    """The address to listen on; 0.0.0.0 for all, behind a proxy that ends TLS."""
+    host: str = Field(default="127.0.0.1", min_length=1)
+    """The address, or a name that has one, to listen on; 0.0.0.0 for all, behind a TLS proxy."""
     port: int = Field(default=8000, ge=1, le=65535)
     """The TCP port. WeChat itself calls ports 80 and 443 only: a proxy maps them here."""
     workers: int = Field(default=1, ge=1, le=256)
@@ -164,9 +167,19 @@ def load_settings(config: Path | None = None) -> Settings:
     ``config`` must exist where it is given, by argument or by GATEWAY_CONFIG; the default file
     need not.
     """
+    try:
+        return _load(config)
+    except OSError as wrong:
+        raise SettingsError(
+            f"{wrong.filename or 'the settings'}: cannot be read: {wrong.strerror or wrong}; let "
+            "the user that runs the gateway read it"
+        ) from None
+
+
+def _load(config: Path | None) -> Settings:
     toml = _toml_file(config)
     secrets = _secrets_directory()
-    _refuse_unknown_variables(os.environ)
+    _refuse_unknown_variables(name for name in os.environ if not _SERVICE_LINK.fullmatch(name))
     if secrets is not None:
         _refuse_unknown_variables(path.name for path in secrets.iterdir())
 

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from gateway.cli.options import callback_url
 from gateway.cli.sending import fresh_callback, make_sender
-from gateway.cli.serve import refuse_busy_port
+from gateway.cli.serve import usable_address
 from gateway.cli.show import show_outcome, show_sent
 from gateway.errors import SettingsError
 from gateway.settings import CONFIG_VARIABLE, Settings, load_settings
@@ -55,16 +55,21 @@ def demo(port: int, config: Path, once: bool) -> None:
     gateway demo
     gateway demo --port 8080
     """
-    if not config.exists():
-        _write_settings(config, port)
+    try:
+        if not config.exists():
+            _write_settings(config, port)
+    except OSError as wrong:
+        raise SettingsError(f"{config}: {wrong.strerror or wrong}; give another --config") from None
     os.environ[CONFIG_VARIABLE] = str(config.absolute())
     settings = load_settings(config)
     if "demo" not in settings.accounts:
         raise SettingsError(f"{config}: has no account called demo; give another file as --config")
     # Else whatever listens there already would be taken for the gateway started here.
-    refuse_busy_port(settings.server.host, port)
+    usable_address(settings.server.host, port)
     command = [sys.executable, "-m", "gateway", "serve", "--port", str(port)]
     environment = os.environ | {"GATEWAY_SERVER__LOG_LEVEL": "warning"}
+    # SIGTERM ends the demo as Ctrl-C does, and the server with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     server = subprocess.Popen(command, env=environment)  # noqa: S603 - this program itself
     try:
         url = callback_url(settings, "demo").replace(f":{settings.server.port}/", f":{port}/")

@@ -4,9 +4,11 @@ import os
 import socket
 import sys
 from pathlib import Path
+from typing import Final
 
 import rich_click as click
 from granian.constants import HTTPModes, Interfaces, RuntimeModes
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
 
@@ -14,6 +16,9 @@ from gateway.app import DEMO_BOT, load_bot
 from gateway.cli.options import config_option
 from gateway.errors import SettingsError
 from gateway.settings import BOT_VARIABLE, CONFIG_VARIABLE, Settings, load_settings
+
+HEADER_MILLISECONDS: Final = 5000
+"""How long a request's head may take to arrive: WeChat cuts after 5 seconds (PROTOCOL 3)."""
 
 
 @click.command()
@@ -41,8 +46,8 @@ def serve(
     if config is not None:
         os.environ[CONFIG_VARIABLE] = str(config.absolute())
     os.environ[BOT_VARIABLE] = target
-    address, bound = host or settings.server.host, port or settings.server.port
-    refuse_busy_port(address, bound)
+    bound = port or settings.server.port
+    address = usable_address(host or settings.server.host, bound)
     sys.exit(_run(settings, address, bound, workers or settings.server.workers))
 
 
@@ -58,6 +63,7 @@ def _run(settings: Settings, host: str, port: int, workers: int) -> int:
         runtime_mode=RuntimeModes.st,
         # WeChat speaks HTTP/1 only (PROTOCOL 1.2).
         http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_MILLISECONDS),
         websockets=False,
         log_level=LogLevels(settings.server.log_level),
         respawn_failed_workers=workers > 1,
@@ -67,15 +73,20 @@ def _run(settings: Settings, host: str, port: int, workers: int) -> int:
     return 0
 
 
-def refuse_busy_port(host: str, port: int) -> None:
-    """Raise where nothing can listen: the server itself would say it with a traceback."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as wrong:
-            raise SettingsError(
-                f"cannot listen on {host}:{port}: {wrong.strerror or wrong}; "
-                "give another --host or --port"
-            ) from None
+def usable_address(host: str, port: int) -> str:
+    """Return the address that a host name stands for; raise where nothing can listen on it.
+
+    The server itself takes addresses only, and says what is wrong with one by a traceback.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as wrong:
+        shown = f"[{host}]" if ":" in host else host
+        raise SettingsError(
+            f"cannot listen on {shown}:{port}: {wrong.strerror or wrong}; "
+            "give another --host or --port"
+        ) from None
+    return str(address[0])

@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 import rich_click as click
+from yarl import URL
 
 from gateway.cli.options import callback_url, config_option, pick_account
 from gateway.cli.sending import fresh_callback, fresh_number, make_sender
@@ -76,6 +77,7 @@ def _targeted(function: Callable[..., Coroutine[Any, Any, bool]]) -> Callable[..
         **own: Any,
     ) -> None:
         settings = load_settings(config)
+        _check_url(url)
         name = pick_account(settings, account, url)
         sender = in_mode(make_sender(settings, name, as_json), Mode(mode) if mode else None)
         fault = Fault(bad) if bad else None
@@ -95,6 +97,17 @@ def _targeted(function: Callable[..., Coroutine[Any, Any, bool]]) -> Callable[..
         sys.exit(0 if asyncio.run(function(target, **own)) else 1)
 
     return _with_options(command)
+
+
+def _check_url(url: str | None) -> None:
+    try:
+        sound = url is None or (URL(url).scheme in ("http", "https") and bool(URL(url).host))
+    except ValueError:
+        sound = False
+    if not sound:
+        raise SettingsError(
+            f"--url {url}: not a URL; write it like http://127.0.0.1:8000/wechat/main"
+        )
 
 
 def _with_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -223,7 +236,7 @@ async def shortvideo(target: Target, media_id: str | None) -> bool:
     return await _deliver(target, _message(target, "shortvideo", MediaId=media_id))
 
 
-@simulate.command()
+@simulate.command(context_settings={"ignore_unknown_options": True})  # 40.7 -74.0
 @click.argument("latitude", type=float, required=False)
 @click.argument("longitude", type=float, required=False)
 @click.option("--label", help="The name of the place.")

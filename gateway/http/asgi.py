@@ -10,7 +10,7 @@ from litestar import asgi
 from litestar.handlers import ASGIRouteHandler
 from litestar.types import HTTPScope, Receive, Scope, Send
 
-from gateway.http.callback import NOT_ALLOWED, NOT_FOUND, TOO_LARGE, Answer, CallbackEndpoint
+from gateway.http.callback import NOT_ALLOWED, NOT_FOUND, Answer, CallbackEndpoint
 
 PATH = "/wechat"
 
@@ -35,18 +35,15 @@ def callback_route(endpoint: CallbackEndpoint) -> ASGIRouteHandler:
 async def _answer(endpoint: CallbackEndpoint, scope: HTTPScope, receive: Receive) -> Answer:
     # Litestar leaves the path behind the mount: "/" or "/main/"; "foo/" of /wechatfoo.
     path = scope["path"]
-    account = endpoint.find(path.strip("/")) if path.startswith("/") else None
-    if account is None:
+    if not path.startswith("/"):
         return NOT_FOUND
-    if scope["method"] == "POST":
-        body = await _read(receive, endpoint.max_body)
-        if body is None:
-            return TOO_LARGE
-        header = partial(_find_header, scope)
-        return await endpoint.handle(account, scope["query_string"], body, header)
-    if scope["method"] == "GET":
-        return endpoint.verify(account, scope["query_string"])
-    return NOT_ALLOWED
+    return await endpoint.answer(
+        scope["method"],
+        path.strip("/"),
+        scope["query_string"],
+        partial(_read, receive),
+        partial(_find_header, scope),
+    )
 
 
 async def _read(receive: Receive, limit: int) -> bytes | None:
@@ -58,12 +55,12 @@ async def _read(receive: Receive, limit: int) -> bytes | None:
         if event["type"] != "http.request":
             # The client went away: what came is not a whole body, and will be refused as such.
             break
-        chunk = event["body"]
+        chunk = event.get("body", b"")
         size += len(chunk)
         if size > limit:
             return None
         chunks.append(chunk)
-        if not event["more_body"]:
+        if not event.get("more_body", False):
             break
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 

@@ -8,18 +8,19 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final, NamedTuple
 
-from gateway.errors import Refused
+from gateway.errors import Reason, Refused, place_of
+from gateway.http.patience import Patience, TooSlow
 from gateway.http.refusals import Refusals
 from gateway.inbound.attempts import Attempts
 from gateway.inbound.context import Context
 from gateway.inbound.ingest import HandlerFailed, Ingest
 from gateway.protocol.account import Account
 from gateway.protocol.callback import SUCCESS, Received, echo, receive, respond
-from gateway.protocol.identity import dedupe_key
+from gateway.protocol.dedupe import dedupe_key
 from gateway.protocol.query import parse_query
 
 _log = logging.getLogger("gateway.callback")
@@ -36,11 +37,17 @@ class Answer(NamedTuple):
     body: bytes
 
 
+BODY_SECONDS: Final = 5.0
+"""How long a body may take to arrive: after 5 seconds WeChat cuts the connection (PROTOCOL 3)."""
+
 REFUSED: Final = Answer(403, "", b"")
 TOO_LARGE: Final = Answer(413, "", b"")
 NOT_FOUND: Final = Answer(404, "", b"")
 NOT_ALLOWED: Final = Answer(405, "", b"")
 BROKEN: Final = Answer(500, "", b"")
+
+_REFUSALS: Final = {Reason.ACCOUNT: NOT_FOUND, Reason.SIZE: TOO_LARGE}
+"""The refusals that are not REFUSED: they tell nothing that a sender could not find out anyway."""
 
 # Text, so that markup in an echostr stays inert (PROTOCOL 1.1).
 _TEXT: Final = "text/plain; charset=utf-8"
@@ -79,8 +86,7 @@ class CallbackEndpoint:
         clock: Callable[[], float] = time.time,
         random: Callable[[], bytes] | None = None,
     ) -> None:
-        self.max_body = max_body
-        """Bytes of a body; the transport answers TOO_LARGE for a longer one."""
+        self._max_body = max_body
         self._accounts = dict(accounts)
         if len(accounts) == 1:
             # The only account answers without its name too: /wechat is /wechat/NAME.
@@ -88,43 +94,77 @@ class CallbackEndpoint:
         self._ingest = ingest
         self._refusals = refusals
         self._attempts = Attempts()
+        self._patience = Patience(BODY_SECONDS)
         self._clock = clock
         self._random = random or RandomBlocks()
 
-    def find(self, name: str) -> Account | None:
-        """Return the account of a path's last part, ``""`` where the path has none."""
-        return self._accounts.get(name)
+    async def answer(
+        self,
+        method: str,
+        name: str,
+        raw_query: bytes,
+        read: Callable[[int], Awaitable[bytes | None]],
+        header: Callable[[str], str | None],
+    ) -> Answer:
+        """Answer a request for the account of this name, ``""`` where the path has none.
 
-    def verify(self, account: Account, raw_query: bytes) -> Answer:
-        """Answer a GET: the console's URL verification."""
+        ``read`` takes the most bytes a body may have, and returns the body, or None where it is
+        longer; ``header`` looks a request header up.
+        """
+        account = self._accounts.get(name)
         try:
-            return Answer(200, _TEXT, echo(account, parse_query(raw_query), self._clock()))
+            return await self._take(account, method, raw_query, read, header)
         except Refused as refused:
-            return self._refuse(account, refused)
+            reason = refused.reason
+        except TooSlow:
+            reason = Reason.SLOW
+        # What the sender calls an account that is none is not ours to repeat.
+        self._refusals.count("-" if account is None else account.name, reason)
+        return _REFUSALS.get(reason, REFUSED)
 
-    async def handle(
+    async def _take(
+        self,
+        account: Account | None,
+        method: str,
+        raw_query: bytes,
+        read: Callable[[int], Awaitable[bytes | None]],
+        header: Callable[[str], str | None],
+    ) -> Answer:
+        if account is None:
+            raise Refused(Reason.ACCOUNT)
+        if method == "POST":
+            body = await self._patience.wait(read(self._max_body))
+            if body is None:
+                raise Refused(Reason.SIZE)
+            return await self._handle(account, raw_query, body, header)
+        if method == "GET":
+            return Answer(200, _TEXT, echo(account, parse_query(raw_query), self._clock()))
+        return NOT_ALLOWED
+
+    async def _handle(
         self,
         account: Account,
         raw_query: bytes,
         body: bytes,
         header: Callable[[str], str | None],
     ) -> Answer:
-        """Answer a POST: a message or event. ``header`` looks a request header up."""
+        """Answer a message or event; raise Refused where it is not WeChat's."""
         try:
             received = receive(account, parse_query(raw_query), body, self._clock())
             context = partial(self._context, account, raw_query, received, header)
             reply = await self._ingest.answer(received.message, context)
             answer = respond(account, received, reply, int(self._clock()), self._random())
-        except Refused as refused:
-            return self._refuse(account, refused)
+        except Refused:
+            raise
         except HandlerFailed:
             return BROKEN
         except Exception as error:
             _log.error(
-                "callback failed account=%s error=%s; WeChat will try again",
-                account.name,
+                "callback failed error=%s at=%s account=%s trace=%s; WeChat will try again",
                 type(error).__name__,
-                exc_info=_log.isEnabledFor(logging.DEBUG),
+                place_of(error),
+                account.name,
+                self._trace_id(header("traceparent")),
             )
             return BROKEN
         if answer is SUCCESS:
@@ -142,7 +182,7 @@ class CallbackEndpoint:
             account,
             raw_query,
             trace_id=lambda: self._trace_id(header("traceparent")),
-            # Counted whether or not anybody asks: the next delivery is then the second.
+            # Counted whether or not the Context is asked for it.
             attempt=self._attempts.count(
                 dedupe_key(account.app_id, received.message), self._clock()
             ),
@@ -151,7 +191,3 @@ class CallbackEndpoint:
     def _trace_id(self, traceparent: str | None) -> str:
         match = _TRACEPARENT.fullmatch(traceparent or "")
         return match[1] if match is not None else self._random().hex()
-
-    def _refuse(self, account: Account, refused: Refused) -> Answer:
-        self._refusals.count(account.name, refused.reason)
-        return REFUSED

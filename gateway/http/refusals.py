@@ -21,6 +21,8 @@ HINTS: Final = {
     Reason.MODE: "does the mode differ from the console's?",
     Reason.PADDING: "does encoding_aes_key differ from the console's?",
     Reason.APP_ID: "does app_id differ from the console's?",
+    Reason.ACCOUNT: "the path is /wechat/NAME, NAME as in the settings' [accounts.NAME]",
+    Reason.SIZE: "longer than server.max_body",
     Reason.TO_USER_NAME: "does original_id differ from the account's?",
 }
 

@@ -6,8 +6,8 @@ answered straight from RSGI; every other request is handed to the Litestar app o
 """
 
 import asyncio
+from functools import partial
 from typing import Any
-from urllib.parse import unquote
 
 from granian.rsgi import (  # type: ignore[attr-defined]  # re-exported without saying so
     HTTPProtocol,
@@ -19,7 +19,7 @@ from litestar.types import ASGIApp, Receive, Send
 from litestar.types import Scope as AsgiScope
 
 from gateway.http.asgi import PATH
-from gateway.http.callback import NOT_ALLOWED, NOT_FOUND, TOO_LARGE, Answer, CallbackEndpoint
+from gateway.http.callback import NOT_ALLOWED, CallbackEndpoint
 
 
 class GatewayApp:
@@ -68,29 +68,20 @@ class GatewayApp:
 
     async def _respond(self, scope: Scope, protocol: HTTPProtocol) -> None:
         path = scope.path
-        if path != PATH and not path.startswith("/wechat/"):
+        if path != PATH and not path.startswith(f"{PATH}/"):
             await bridge(self.litestar, scope, protocol)
             return
-        answer = await self._answer(path, scope, protocol)
+        answer = await self._endpoint.answer(
+            scope.method,
+            path[len(PATH) :].strip("/"),
+            scope.query_string.encode("utf-8", "surrogateescape"),
+            partial(_read, scope, protocol),
+            scope.headers.get,
+        )
         headers = [("content-type", answer.media_type)] if answer.media_type else []
         if answer is NOT_ALLOWED:
             headers.append(("allow", "GET, POST"))
         protocol.response_bytes(answer.status, headers, answer.body)
-
-    async def _answer(self, path: str, scope: Scope, protocol: HTTPProtocol) -> Answer:
-        endpoint = self._endpoint
-        account = endpoint.find(unquote(path[len(PATH) :]).strip("/"))
-        if account is None:
-            return NOT_FOUND
-        raw_query = scope.query_string.encode("utf-8", "surrogateescape")
-        if scope.method == "POST":
-            body = await _read(scope, protocol, endpoint.max_body)
-            if body is None:
-                return TOO_LARGE
-            return await endpoint.handle(account, raw_query, body, scope.headers.get)
-        if scope.method == "GET":
-            return endpoint.verify(account, raw_query)
-        return NOT_ALLOWED
 
 
 async def _read(scope: Scope, protocol: HTTPProtocol, limit: int) -> bytes | None:
@@ -127,6 +118,7 @@ class _Exchange:
     async def receive(self) -> Any:
         if not self._read:
             self._read = True
+            # No route of the app takes a body yet; one that does must bound it.
             return {"type": "http.request", "body": await self._protocol(), "more_body": False}
         await self._protocol.client_disconnect()
         return {"type": "http.disconnect"}
@@ -161,8 +153,7 @@ def _asgi_scope(scope: Scope) -> Any:
         "http_version": scope.http_version,
         "method": scope.method,
         "scheme": scope.scheme,
-        "path": unquote(scope.path),
-        "raw_path": scope.path.encode("utf-8", "surrogateescape"),
+        "path": scope.path,
         "query_string": scope.query_string.encode("utf-8", "surrogateescape"),
         "root_path": "",
         "headers": [

@@ -14,9 +14,9 @@ class Attempts:
     """Counts the deliveries of each key within one process."""
 
     def __init__(self) -> None:
-        self._seen: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        self._seen: OrderedDict[bytes, tuple[float, int]] = OrderedDict()
 
-    def count(self, key: str, now: float) -> int:
+    def count(self, key: bytes, now: float) -> int:
         """Count one delivery of ``key`` at ``now`` (seconds, any clock); return how many so far."""
         since, count = self._seen.pop(key, (now, 0))
         if now - since > KEEP_SECONDS:

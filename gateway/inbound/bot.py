@@ -139,7 +139,9 @@ class Bot:
 
 def _condition(kind: type[Message], name: str, value: Any) -> Condition:
     field = _ALIASES.get(name, name)
-    if not hasattr(kind, field):
+    if field == "raw" or not (
+        field in kind.__struct_fields__ or isinstance(getattr(kind, field, None), property)
+    ):
         raise BotError(f"bot.on({kind.__name__}, {name}=…): {kind.__name__} has no field {field}")
     if isinstance(value, re.Pattern):
         if not isinstance(value.pattern, str):

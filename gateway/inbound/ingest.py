@@ -1,19 +1,23 @@
 """From a received message to its reply: route, call what stands around the handler, answer."""
 
+import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 from msgspec.structs import replace
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, place_of
 from gateway.inbound.bot import Bot, Middleware, Route
 from gateway.inbound.context import Context
-from gateway.inbound.handlers import bind_handler
+from gateway.inbound.handlers import Call, bind_handler
 from gateway.inbound.router import Router
 from gateway.protocol.messages import Message
 from gateway.protocol.replies import Reply, displayable, to_reply
+
+FAILURES: Final = (Exception, SystemExit, asyncio.CancelledError)
+"""What a handler can raise: sys.exit(), and the awaiting of something cancelled, among it."""
 
 _log = logging.getLogger("gateway.inbound")
 
@@ -46,8 +50,9 @@ class Ingest:
             else:
                 value = await _chain(route, found, route.middlewares, message, made)
             return _reply(value, message)
-        except (Exception, SystemExit) as error:
-            # A handler that calls sys.exit() has failed like any other.
+        except FAILURES as error:
+            if _is_cancelled(error):
+                raise
             return await _recover(error, route, message, made or context())
 
 
@@ -73,21 +78,21 @@ def _chain(
 
 
 async def _recover(
-    error: Exception | SystemExit, route: Route, message: Message, context: Context
+    error: BaseException, route: Route, message: Message, context: Context
 ) -> Reply | None:
     """Return what ``on_error`` answers; log, and raise HandlerFailed, where it does not."""
     name = route.handler.name
     if route.on_error is not None:
-        try:
-            return _reply(await route.on_error(error, message, context), message)
-        except (Exception, SystemExit) as second:
-            error, name = second, f"{name}, then its on_error"
+        reply, second = await _excuse(route.on_error, error, message, context)
+        if second is None:
+            return reply
+        error, name = second, f"{name}, then its on_error"
     _log.error(
         "handler failed handler=%s error=%s at=%s type=%s account=%s trace=%s",
         name,
         # Our own errors say what to mend and hold nothing that was sent; others may.
         repr(str(error)) if isinstance(error, GatewayError) else type(error).__name__,
-        _place(error),
+        place_of(error),
         type(message).__name__,
         context.account.name,
         context.trace_id,
@@ -95,12 +100,25 @@ async def _recover(
     raise HandlerFailed(name) from error
 
 
-def _place(error: BaseException) -> str:
-    """Return file and line of the innermost frame: no values, for those may hold message text."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else "?"
+async def _excuse(
+    on_error: Call, error: BaseException, message: Message, context: Context
+) -> tuple[Reply | None, BaseException | None]:
+    """Return what ``on_error`` answers, or what it raised.
+
+    In a frame of its own: one that holds the exception it is part of makes a cycle of both.
+    """
+    try:
+        return _reply(await on_error(error, message, context), message), None
+    except FAILURES as second:
+        if _is_cancelled(second):
+            raise
+        return None, second
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    """Tell a cancelled request from a handler that awaited something cancelled."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 def _reply(value: object, message: Message) -> Reply | None:

@@ -17,7 +17,6 @@ IMPLEMENTATION: Literal["compiled", "pure"]
 if TYPE_CHECKING or NO_EXTENSIONS:
     from gateway.kernels._envelope_py import EnvelopeCipher
     from gateway.kernels._fields_py import Fields, extract
-    from gateway.kernels._padding_py import pad, unpad
     from gateway.kernels._signature_py import sign, signature_matches
 
     IMPLEMENTATION = "pure"
@@ -27,7 +26,6 @@ else:
     try:
         from gateway.kernels._envelope_c import EnvelopeCipher
         from gateway.kernels._fields_c import extract
-        from gateway.kernels._padding_c import pad, unpad
         from gateway.kernels._signature_c import sign, signature_matches
 
         IMPLEMENTATION = "compiled"
@@ -36,7 +34,6 @@ else:
             raise
         from gateway.kernels._envelope_py import EnvelopeCipher
         from gateway.kernels._fields_py import extract
-        from gateway.kernels._padding_py import pad, unpad
         from gateway.kernels._signature_py import sign, signature_matches
 
         IMPLEMENTATION = "pure"
@@ -47,8 +44,6 @@ __all__ = [
     "EnvelopeCipher",
     "Fields",
     "extract",
-    "pad",
     "sign",
     "signature_matches",
-    "unpad",
 ]

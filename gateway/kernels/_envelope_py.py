@@ -31,7 +31,7 @@ class EnvelopeCipher:
         """Return the message and the receiver id sealed in a base64 text.
 
         Raises ValueError, in the order the platform checks: "base64" when the text is not
-        canonical standard base64 in one line; "block" when it holds no whole number of AES
+        standard base64 in one line; "block" when it holds no whole number of AES
         blocks, or none; "padding"; "length" when the frame is shorter than it says.
         """
         if len(encrypt) % 4:

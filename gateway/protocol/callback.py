@@ -19,6 +19,10 @@ SUCCESS = b"success"
 """The answer that stops WeChat's retries without a reply; never sealed (PROTOCOL 2)."""
 
 
+MAX_ECHOSTR = 64
+"""Bytes of an opened echostr; the platform's have about 20 digits."""
+
+
 class Received(msgspec.Struct, frozen=True, gc=False):
     """A message that is WeChat's own, and what its reply must be made with."""
 
@@ -38,13 +42,18 @@ class Received(msgspec.Struct, frozen=True, gc=False):
 def echo(account: Account, query: Query, now: float) -> bytes:
     """Return the answer to the console's URL verification (PROTOCOL 1.1); raise Refused.
 
-    An encrypted ``echostr``, the enterprise style, is opened first.
+    An encrypted ``echostr``, the enterprise style, is opened first. What comes out must be letters
+    and digits, as a verification's is: else anyone who saw a sealed body could have it opened here,
+    for its msg_signature has the same form.
     """
     verify_timestamp(account, query, now)
     echostr = required(query, b"echostr")
     if b"msg_signature" in query and b"signature" not in query:
         verify_msg_signature(account, query, echostr)
-        return open_envelope(account, echostr)[0]
+        opened = open_envelope(account, echostr)[0]
+        if not opened.isalnum() or len(opened) > MAX_ECHOSTR:
+            raise Refused(Reason.DOCUMENT)
+        return opened
     verify_signature(account, query)
     return echostr
 
@@ -69,10 +78,13 @@ def receive(account: Account, query: Query, body: bytes, now: float) -> Received
         document, cipher = open_envelope(account, encrypt)
         fields, as_json = _read(document)
     message = decode(fields)
+    pushed = isinstance(message, ComponentPush)
+    if not message.msg_type and not pushed:
+        raise Refused(Reason.DOCUMENT)
     if (
         account.original_id is not None
         and message.to_user_name != account.original_id
-        and not isinstance(message, ComponentPush)
+        and not pushed
     ):
         raise Refused(Reason.TO_USER_NAME)
     return Received(message, as_json, token, cipher, nonce)

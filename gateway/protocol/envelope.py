@@ -13,17 +13,19 @@ def open_envelope(account: Account, encrypt: bytes) -> tuple[bytes, EnvelopeCiph
     The previous key is tried where the current one fails: messages in flight may still use it
     (PROTOCOL 2). Raises Refused with what was wrong under the current key.
     """
-    first: Refused | None = None
+    # The reason is kept, not the exception: one that is held by its own frame makes a cycle, and
+    # holds the whole message until a collection comes by.
+    first: Reason | None = None
     for cipher in account.ciphers:
         try:
             message, receiver_id = cipher.open(encrypt)
         except ValueError as wrong:
-            first = first or Refused(Reason(wrong.args[0]))
+            first = first or Reason(wrong.args[0])
             continue
         if receiver_id == account.app_id.encode():
             return message, cipher
-        first = first or Refused(Reason.APP_ID)
-    raise first or Refused(Reason.MODE)
+        first = first or Reason.APP_ID
+    raise Refused(first or Reason.MODE)
 
 
 def seal_reply(  # noqa: PLR0913 - what an envelope is made of

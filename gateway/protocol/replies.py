@@ -7,7 +7,7 @@ and characters that XML 1.0 cannot hold are dropped.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 import msgspec
 
@@ -20,6 +20,7 @@ MAX_ARTICLES: Final = 8
 """Articles in an answer to an event; to a message it is one, and WeChat shows none of more."""
 
 _Tree = dict[str, Any]
+_R = TypeVar("_R", bound="Reply")
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -112,14 +113,14 @@ class Article(msgspec.Struct, frozen=True):
 
 
 class NewsReply(Reply, frozen=True):
-    """1 to 8 articles; see ``displayable`` for how many are shown. Raises ValueError otherwise."""
+    """1 to 8 articles; see ``displayable`` for how many are shown. Raises WrongReply otherwise."""
 
     articles: Sequence[Article]
     msg_type: ClassVar[str] = "news"
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.articles) <= MAX_ARTICLES:
-            raise ValueError(f"a news reply takes 1 to 8 articles, not {len(self.articles)}")
+            raise WrongReply(f"a news reply takes 1 to 8 articles, not {len(self.articles)}")
 
     def tree(self) -> _Tree:
         items = [
@@ -147,18 +148,31 @@ class TransferReply(Reply, frozen=True):
 def to_reply(value: object) -> Reply | None:
     """Return what a handler's return value means: a Reply, or None for a bare ``success``.
 
-    A str is text, a list of articles is news, an empty str is nothing: an empty Content is not the
-    same to WeChat as no reply (PROTOCOL 3). Raises WrongReply for anything else.
+    A str is text, a list of articles is news. No text, or none that XML can hold, and an empty
+    list are nothing: an empty Content is not the same to WeChat as no reply (PROTOCOL 3). Raises
+    WrongReply for anything else, and for a reply whose fields are not of their types.
     """
     if isinstance(value, str):
-        return TextReply(value) if value else None
-    if value is None or isinstance(value, Reply):
-        return value
+        return TextReply(value) if legal(value) else None
+    if value is None:
+        return None
+    if isinstance(value, Reply):
+        return to_reply(_checked(value).content) if type(value) is TextReply else _checked(value)
     if isinstance(value, list | tuple) and all(isinstance(item, Article) for item in value):
-        return NewsReply(value)
+        return _checked(NewsReply(value)) if value else None
     raise WrongReply(
         f"a handler returns str, a reply, a list of Article or None, not {type(value).__name__}"
     )
+
+
+def _checked(reply: _R) -> _R:
+    """Return the reply; raise WrongReply where a field is not of its type: structs do not look."""
+    try:
+        for struct in (reply, *getattr(reply, "articles", ())):
+            msgspec.convert(msgspec.structs.asdict(struct), type(struct))
+    except msgspec.ValidationError as wrong:
+        raise WrongReply(f"{type(reply).__name__}: {wrong}") from None
+    return reply
 
 
 def displayable(reply: Reply, message: Message) -> Reply:

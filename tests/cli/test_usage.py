@@ -78,7 +78,8 @@ def test_demo_makes_up_secrets_that_only_its_owner_can_read(folder: Path) -> Non
 def test_serve_refuses_a_host_that_is_not_this_machines(host: str) -> None:
     ran = run_process("serve", "--host", host)
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err.startswith(f"gateway: cannot listen on {host}:8000: ")
+    shown = f"[{host}]" if ":" in host else host
+    assert ran.err.startswith(f"gateway: cannot listen on {shown}:8000: ")
     assert ran.err.count("\n") == 1
 
 

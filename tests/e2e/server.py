@@ -44,6 +44,9 @@ original_id = "{ACCOUNT_ID}"
 COMMANDS: Final = {
     "rsgi": ["-m", "gateway", "serve", "tests.e2e.bot:bot", "--port", "{port}"],
     "rsgi-pure": ["-m", "gateway", "serve", "tests.e2e.bot:bot", "--port", "{port}"],
+    "named": [
+        *("-m", "gateway", "serve", "tests.e2e.bot:bot", "--port", "{port}", "--host", "localhost")
+    ],
     "workers": [
         *("-m", "gateway", "serve", "tests.e2e.bot:bot", "--port", "{port}", "--workers", "2")
     ],

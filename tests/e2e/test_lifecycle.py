@@ -100,6 +100,62 @@ def test_nothing_a_sender_does_leaves_a_traceback(tmp_path: Path) -> None:
     assert "rror" not in server.log
 
 
+def test_bodies_that_never_come_are_given_up_and_the_others_served(tmp_path: Path) -> None:
+    """More half-sent requests than the server takes at once; each is unsigned."""
+    with running("rsgi", tmp_path) as server:
+        head = b"POST /wechat/main?x=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n<"
+        held = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(1100)]
+        try:
+            for connection in held:
+                connection.sendall(head)
+            # Five seconds of patience, and a sweep.
+            held[0].settimeout(15)
+            assert held[0].recv(100).startswith(b"HTTP/1.1 403")
+            assert _send(server, "still here").status == 200
+            assert "reason=slow" in server.log
+        finally:
+            for connection in held:
+                connection.close()
+
+
+def test_paths_and_sizes_that_are_refused_are_counted_too(tmp_path: Path) -> None:
+    with running("rsgi", tmp_path) as server:
+        assert server.ask("POST", "/wechat/SECRET", b"x")[0] == 404
+        assert server.ask("POST", "/wechat/main", b"x" * 70_000)[0] == 413
+        assert server.stop() == 0
+    assert "account=- reason=account count=1" in server.log
+    assert "account=main reason=size count=1" in server.log
+    assert "SECRET" not in server.log
+
+
+def test_a_host_may_be_a_name(tmp_path: Path) -> None:
+    with running("named", tmp_path) as server:
+        assert _send(server, "hi").status == 200
+
+
+def test_sigterm_ends_the_demo_and_its_server(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "gateway", "demo", "--port", str(port)],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert demo.stdout is not None
+    with demo.stdout as output:
+        for line in output:
+            if "Ctrl-C stops it" in line:
+                break
+        (server,) = _children(demo.pid)
+        demo.terminate()
+        assert demo.wait(timeout=20) == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(server, 0)
+
+
 def test_the_only_account_is_served_without_its_name_too(tmp_path: Path) -> None:
     only = ACCOUNTS.partition("[accounts.compat]")[0]
     with running("rsgi", tmp_path, only) as server:

@@ -1,6 +1,10 @@
 """What becomes of a handler's return value, and of its failure."""
 
+import asyncio
+import gc
 import logging
+import sys
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -22,7 +26,7 @@ from gateway import (
     VoiceReply,
 )
 from gateway.errors import WrongReply
-from gateway.inbound.ingest import HandlerFailed
+from gateway.inbound.ingest import HandlerFailed, Ingest
 from gateway.protocol import replies
 from tests.inbound.driving import TRACE, answer, make_context, registered
 from tests.support import AES_KEY, TOKEN
@@ -54,7 +58,9 @@ def _raises(error: BaseException) -> Any:
         ("你好", TextReply("你好")),
         ("", None),
         (None, None),
-        (TextReply(""), TextReply("")),
+        (TextReply(""), None),
+        ("\x01", None),
+        ([], None),
         (ImageReply("m"), ImageReply("m")),
         (VoiceReply("m"), VoiceReply("m")),
         (VideoReply("m", "t", "d"), VideoReply("m", "t", "d")),
@@ -83,7 +89,7 @@ def test_a_return_value_becomes_a_reply(value: Any, reply: Reply | None, guarded
     "value",
     [
         *(42, 0, False, True, b"bytes", {"a": 1}, object, Text(), Article("t"), {"set"}),
-        *([], ["text"], [Article("t"), "text"], ARTICLES, [ImageReply("m")]),
+        *(["text"], [Article("t"), "text"], ARTICLES, [ImageReply("m")]),
     ],
     ids=repr,
 )
@@ -289,8 +295,9 @@ def test_a_failure_is_logged_in_one_line_without_secrets(
         f"{', then its on_error' if with_on_error else ''} error={shown} at="
     )
     place = line.partition(" at=")[2].partition(" ")[0]
-    assert place.rpartition(":")[0] == (replies.__file__ if wrong else __file__)
-    assert int(place.rpartition(":")[2]) > 1
+    innermost = place.partition("<")[0]
+    assert innermost.rpartition(":")[0] == (replies.__file__ if wrong else __file__)
+    assert int(innermost.rpartition(":")[2]) > 1
     assert line.endswith(f" type=Text account=main trace={TRACE}")
     for secret in (SECRET, CONTENT, USER, TOKEN, AES_KEY):
         assert secret not in line
@@ -332,3 +339,64 @@ def test_a_bot_answers_on_after_a_failure() -> None:
     with pytest.raises(HandlerFailed):
         answer(bot, Text(content="bad"))
     assert answer(bot, Text(content="x")) == TextReply("good")
+
+
+async def awaits_what_is_cancelled(message: Text) -> str:
+    task = asyncio.ensure_future(asyncio.sleep(60))
+    task.cancel()
+    await task
+    return message.content
+
+
+async def exits(message: Text) -> str:
+    sys.exit(message.content)
+
+
+@pytest.mark.parametrize("handler", [awaits_what_is_cancelled, exits])
+def test_a_handler_that_exits_or_awaits_what_is_cancelled_has_failed(handler: Any) -> None:
+    bot = registered(handler, Text)
+    with pytest.raises(HandlerFailed):
+        answer(bot, MESSAGE)
+    bot.on_error(_excuse)
+    reply = answer(bot, MESSAGE)
+    assert isinstance(reply, TextReply)
+    assert reply.content.endswith("Text main")
+
+
+def test_a_request_that_is_itself_cancelled_stays_so() -> None:
+    async def waits(_message: Text) -> str:
+        await asyncio.sleep(60)
+        return ""
+
+    ingest = Ingest(registered(waits, Text))
+
+    async def cancel() -> None:
+        task = asyncio.ensure_future(ingest.answer(MESSAGE, make_context))
+        await asyncio.sleep(0)
+        task.cancel()
+        await task
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(cancel())
+
+
+def test_an_on_error_that_fails_leaves_no_reference_cycle() -> None:
+    bot = registered(exits, Text)
+
+    @bot.on_error
+    async def broken(_error: BaseException, _message: Message, _context: Context) -> str:
+        raise OddError
+
+    async def many() -> int:
+        ingest = Ingest(bot)
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(10):
+                with suppress(HandlerFailed):
+                    await ingest.answer(MESSAGE, make_context)
+            return gc.collect()
+        finally:
+            gc.enable()
+
+    assert asyncio.run(many()) == 0

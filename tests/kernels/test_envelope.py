@@ -94,6 +94,14 @@ def test_a_key_of_another_size_is_refused(kernels: Kernels, size: int) -> None:
         kernels.EnvelopeCipher(bytes(size))
 
 
+@pytest.mark.compiled
+def test_a_compiled_cipher_without_a_key_cannot_be_made() -> None:
+    """It would call through pointers that nobody set."""
+    cipher = load_kernels("compiled").EnvelopeCipher
+    with pytest.raises(TypeError):
+        cipher.__new__(cipher)
+
+
 def test_random_of_another_size_is_refused(kernels: Kernels) -> None:
     with pytest.raises(ValueError, match=r"^random$"):
         kernels.EnvelopeCipher(KEY).seal(bytes(15), b"", b"")

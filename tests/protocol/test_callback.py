@@ -1,5 +1,6 @@
 """The pure path: modes, rotations, formats, and everything a sender may do wrong."""
 
+import gc
 import json
 import struct
 from contextlib import suppress
@@ -395,6 +396,32 @@ class TestBody:
         assert _receive(make_account(kernels), callback).message.content == content
 
 
+@pytest.mark.parametrize("body", [b"<html></html>", b"{}", b"<xml/>", b"<xml><A>1</A></xml>"])
+def test_what_names_no_type_is_no_message(kernels: Kernels, body: bytes) -> None:
+    callback = _callback(make_sender(Mode.PLAIN))
+    account = make_account(kernels, mode=Mode.PLAIN)
+    assert _refused(account, Callback(callback.query, body, {})) is Reason.DOCUMENT
+
+
+@pytest.mark.parametrize("fault", [None, *Fault])
+def test_neither_a_message_nor_a_refusal_leaves_a_reference_cycle(
+    kernels: Kernels, fault: Fault | None
+) -> None:
+    """Cycles hold whole messages until a collection, which the gateway makes rare."""
+    account = make_account(kernels, timestamp_window=600)
+    callback = _callback(make_sender(), fault=fault)
+    query = parse_query(callback.query.encode())
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(10):
+            with suppress(Refused):
+                receive(account, query, callback.body, NOW)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
 class TestPin:
     """original_id pins ToUserName."""
 
@@ -432,6 +459,15 @@ class TestEcho:
         pairs = urlencode([(k, v) for k, v in parse_qsl(query) if k != name])
         with pytest.raises(Refused):
             echo(make_account(kernels), parse_query(pairs.encode()), NOW)
+
+    def test_a_sealed_message_cannot_be_had_opened_as_an_echostr(self, kernels: Kernels) -> None:
+        """Its msg_signature is of the same form as that of an encrypted echostr."""
+        callback = _callback(make_sender())
+        encrypt = kernels.extract(callback.body)["Encrypt"]
+        query = dict(parse_qsl(callback.query)) | {"echostr": encrypt}
+        del query["signature"]
+        with pytest.raises(Refused):
+            echo(make_account(kernels), parse_query(urlencode(query).encode()), NOW)
 
     def test_an_old_one_is_refused(self, kernels: Kernels) -> None:
         account = make_account(kernels, timestamp_window=600)

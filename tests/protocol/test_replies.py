@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
+from gateway.errors import WrongReply
 from gateway.kernels import extract
 from gateway.protocol.events import Click
 from gateway.protocol.messages import Message, Text
@@ -185,7 +186,7 @@ def test_a_return_value_means_a_reply(value: object, reply: Reply | None) -> Non
 
 @pytest.mark.parametrize("count", [0, 9])
 def test_news_takes_one_to_eight_articles(count: int) -> None:
-    with pytest.raises(ValueError, match=f"1 to 8 articles, not {count}"):
+    with pytest.raises(WrongReply, match=f"1 to 8 articles, not {count}"):
         NewsReply([Article("t")] * count)
 
 
@@ -194,3 +195,25 @@ def test_news_is_cut_to_what_wechat_displays(message: Message, shown: int) -> No
     reply = displayable(NewsReply(ARTICLES), message)
     assert isinstance(reply, NewsReply)
     assert list(reply.articles) == ARTICLES[:shown]
+
+
+@pytest.mark.parametrize("value", ["", "\x01\ud800", TextReply(""), TextReply("\0"), [], ()])
+def test_nothing_that_would_be_shown_means_no_reply(value: object) -> None:
+    """An XML reply with an empty Content is not the same thing to WeChat (PROTOCOL 3)."""
+    assert to_reply(value) is None
+
+
+WRONG: list[Any] = [
+    lambda: TextReply(None),  # type: ignore[arg-type]  # what a handler may do all the same
+    lambda: TextReply(message_raw),
+    lambda: ImageReply(7),  # type: ignore[arg-type]
+    lambda: NewsReply([Article(None)]),  # type: ignore[arg-type]
+    lambda: [Article("t", url=5)],  # type: ignore[arg-type]
+]
+message_raw: Any = {"Evil": "<a>"}
+
+
+@pytest.mark.parametrize("make", WRONG)
+def test_a_reply_whose_fields_are_of_other_types_is_refused(make: Any) -> None:
+    with pytest.raises(WrongReply, match="Expected `str`"):
+        to_reply(make())

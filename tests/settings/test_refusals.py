@@ -249,7 +249,7 @@ def test_an_unknown_setting_is_refused(
 
 
 @pytest.mark.parametrize(
-    "variable", ["GATEWAY_PORT", "GATEWAY_TOKEN", "GATEWAY_SERVER_PORT", "GATEWAY_", "GATEWAY_X__Y"]
+    "variable", ["GATEWAY_HOST", "GATEWAY_TOKEN", "GATEWAY_SERVER_PORT", "GATEWAY_", "GATEWAY_X__Y"]
 )
 def test_a_variable_that_looks_like_a_setting_is_refused(
     variable: str, monkeypatch: pytest.MonkeyPatch

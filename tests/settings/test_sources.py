@@ -247,3 +247,13 @@ def test_each_load_reads_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TOKEN_VARIABLE, "x")
     with pytest.raises(SettingsError):
         load_settings()
+
+
+def test_what_kubernetes_sets_next_to_a_service_called_gateway_is_no_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_account()
+    ports = ("PORT", "PORT_8000_TCP", "PORT_8000_TCP_ADDR", "SERVICE_PORT", "SERVICE_PORT_HTTP")
+    for name in ("GATEWAY_SERVICE_HOST", *(f"GATEWAY_{port}" for port in ports)):
+        monkeypatch.setenv(name, "tcp://10.0.0.1:8000")
+    assert _token() == TOKEN

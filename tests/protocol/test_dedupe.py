@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.protocol.decode import decode
-from gateway.protocol.identity import dedupe_key
+from gateway.protocol.dedupe import dedupe_key
 from tests.support import text_document
 
 EVENT = {"MsgType": "event", "Event": "CLICK", "EventKey": "K", "CreateTime": "1"}
@@ -16,7 +16,7 @@ NOTICE = {
 }
 
 
-def _key(fields: dict[str, Any], app_id: str = "wx1") -> str:
+def _key(fields: dict[str, Any], app_id: str = "wx1") -> bytes:
     return dedupe_key(app_id, decode(dict(fields)))
 
 
@@ -52,3 +52,8 @@ def test_notices_on_two_templates_have_two_keys() -> None:
     other = {"SubscribeMsgSentEvent": {"List": {"TemplateId": "t", "MsgID": "2"}}}
     assert _key(NOTICE) == _key(dict(NOTICE))
     assert _key(NOTICE) != _key(NOTICE | other)
+
+
+def test_a_key_is_16_bytes_however_long_the_parts_are() -> None:
+    assert len(_key(EVENT | {"EventKey": "好" * 60_000})) == 16
+    assert len(_key(EVENT | {"EventKey": "\ud800"})) == 16

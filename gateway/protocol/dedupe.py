@@ -1,5 +1,6 @@
 """Which deliveries are the same message: the key that WeChat's retries share (PROTOCOL 3)."""
 
+from hashlib import blake2b
 from typing import Any, Final
 
 from gateway.protocol.events import SubscribeMsgChange, SubscribeMsgPopup, SubscribeMsgSent
@@ -12,15 +13,15 @@ _NOTICES: Final = {
 }
 
 
-def dedupe_key(app_id: str, message: Message) -> str:
-    """Return the key of a message: the same for each of its deliveries, no other message's.
+def dedupe_key(app_id: str, message: Message) -> bytes:
+    """Return the key of a message, 16 bytes: the same for each of its deliveries, no other's.
 
     MsgId alone repeats between users, and sender with second between events of one user (PROTOCOL
     3 names the incidents), so all that tells two messages apart goes in. Built from the original
     strings: a mini-program's MsgId need not be a number.
     """
     raw = message.raw
-    return "\x1f".join(
+    parts = "\x1f".join(
         (
             app_id,
             message.from_user_name,
@@ -33,6 +34,8 @@ def dedupe_key(app_id: str, message: Message) -> str:
             _text(raw.get(_wrapper(message))),
         )
     )
+    # A digest, for senders decide how long the parts are. JSON can hold lone surrogates.
+    return blake2b(parts.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _wrapper(message: Message) -> str:
