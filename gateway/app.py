@@ -96,6 +96,7 @@ def make_account(name: str, given: AccountSettings) -> Account:
         ),
         original_id=given.original_id,
         timestamp_window=given.timestamp_window,
+        refuse_replays=given.refuse_replays,
     )
 
 

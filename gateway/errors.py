@@ -60,6 +60,8 @@ class Reason(StrEnum):
     """The path names none of the accounts."""
     SIZE = "size"
     """The body is longer than server.max_body."""
+    REPLAY = "replay"
+    """In plain mode: a request that came before, now with another body."""
     SLOW = "slow"
     """The body did not arrive in time."""
 

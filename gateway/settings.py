@@ -100,6 +100,10 @@ class AccountSettings(_Section):
     """原始ID (gh_…): if given, callbacks addressed to any other are refused."""
     timestamp_window: int = Field(default=600, ge=0)
     """Seconds that a callback's timestamp may be off from this machine's clock; 0: not checked."""
+    refuse_replays: bool = True
+    """In plain mode no signature covers the body: whoever saw one callback's URL could send any
+    body with it. Whether the same timestamp and nonce are refused with another body. Each worker
+    process remembers what it saw itself."""
 
     @field_validator("token", "previous_token")
     @classmethod

@@ -18,10 +18,11 @@ from gateway.http.refusals import Refusals
 from gateway.inbound.attempts import Attempts
 from gateway.inbound.context import Context
 from gateway.inbound.ingest import HandlerFailed, Ingest
-from gateway.protocol.account import Account
+from gateway.inbound.replays import Replays
+from gateway.protocol.account import Account, Mode
 from gateway.protocol.callback import SUCCESS, Received, echo, receive, respond
 from gateway.protocol.dedupe import dedupe_key
-from gateway.protocol.query import parse_query
+from gateway.protocol.query import Query, parse_query, required
 
 _log = logging.getLogger("gateway.callback")
 
@@ -94,6 +95,7 @@ class CallbackEndpoint:
         self._ingest = ingest
         self._refusals = refusals
         self._attempts = Attempts()
+        self._replays = Replays()
         self._patience = Patience(BODY_SECONDS)
         self._clock = clock
         self._random = random or RandomBlocks()
@@ -150,7 +152,10 @@ class CallbackEndpoint:
     ) -> Answer:
         """Answer a message or event; raise Refused where it is not WeChat's."""
         try:
-            received = receive(account, parse_query(raw_query), body, self._clock())
+            query = parse_query(raw_query)
+            received = receive(account, query, body, self._clock())
+            if account.mode is Mode.PLAIN and account.refuse_replays:
+                self._refuse_replay(account, query, body)
             context = partial(self._context, account, raw_query, received, header)
             reply = await self._ingest.answer(received.message, context)
             answer = respond(account, received, reply, int(self._clock()), self._random())
@@ -170,6 +175,11 @@ class CallbackEndpoint:
         if answer is SUCCESS:
             return Answer(200, _TEXT, answer)
         return Answer(200, _JSON if received.as_json else _XML, answer)
+
+    def _refuse_replay(self, account: Account, query: Query, body: bytes) -> None:
+        timestamp, nonce = required(query, b"timestamp"), required(query, b"nonce")
+        if self._replays.is_changed(account.name, timestamp, nonce, body):
+            raise Refused(Reason.REPLAY)
 
     def _context(
         self,

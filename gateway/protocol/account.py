@@ -36,6 +36,8 @@ class Account:
     """The ``gh_…`` id that ToUserName must be, if pinned."""
     timestamp_window: int = 600
     """Seconds a request's timestamp may be off, either way; 0 turns the check off."""
+    refuse_replays: bool = True
+    """Whether, in plain mode, a request that came before is refused with another body."""
 
 
 def decode_aes_key(encoding_aes_key: str) -> bytes:

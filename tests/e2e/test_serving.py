@@ -259,6 +259,16 @@ class TestRefusals:
         assert set(headers) <= {"server", "date", "content-length"}
         assert headers["content-length"] == "0"
 
+    def test_in_plain_mode_a_request_again_is_taken_and_with_another_body_refused(
+        self, server: Server
+    ) -> None:
+        callback = _make(make_sender(Mode.PLAIN), text_document("genuine"))
+        path = f"/wechat/plain?{callback.query}"
+        assert [server.ask("POST", path, callback.body)[0] for _ in range(3)] == [200] * 3
+        forged = callback.body.replace(b"genuine", b"forged")
+        assert server.ask("POST", path, forged)[::2] == (403, b"")
+        assert server.ask("POST", path, callback.body)[0] == 200
+
     def test_refusals_are_logged_by_reason_without_a_word_of_what_was_sent(
         self, server: Server
     ) -> None:

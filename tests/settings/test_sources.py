@@ -64,6 +64,7 @@ def test_every_setting_can_stand_in_the_file() -> None:
         "previous_encoding_aes_key": OTHER_AES_KEY,
         "original_id": "gh_590e78004b5c",
         "timestamp_window": 0,
+        "refuse_replays": False,
     }
     write_toml({"server": server, "accounts": {"main": account}})
     settings = load_settings()
