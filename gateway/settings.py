@@ -257,6 +257,11 @@ def _secrets_directory() -> Path | None:
         return None
     if not Path(named).is_dir():
         raise SettingsError(f"{SECRETS_VARIABLE}: {named} is no directory; mount it, or unset it")
+    if not any(path.name.upper().startswith(_PREFIX) for path in Path(named).iterdir()):
+        raise SettingsError(
+            f"{SECRETS_VARIABLE}: {named} holds no secret of the gateway; name files like "
+            "GATEWAY_ACCOUNTS__MAIN__TOKEN"
+        )
     return Path(named)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -102,6 +103,9 @@ def test_nothing_a_sender_does_leaves_a_traceback(tmp_path: Path) -> None:
 
 def test_bodies_that_never_come_are_given_up_and_the_others_served(tmp_path: Path) -> None:
     """More half-sent requests than the server takes at once; each is unsigned."""
+    # Many systems allow a process 1,024 open files at first; the server inherits what is set here.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, most), most))
     with running("rsgi", tmp_path) as server:
         head = b"POST /wechat/main?x=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n<"
         held = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(1100)]

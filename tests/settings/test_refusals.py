@@ -290,6 +290,7 @@ def test_a_file_that_is_not_utf8_is_named(
 ) -> None:
     write_account()
     (folder / "secrets").mkdir()
+    (folder / "secrets" / "GATEWAY_SERVER__PORT").write_text("8001", encoding="utf-8")
     monkeypatch.setenv("GATEWAY_SECRETS_DIR", "secrets")
     (folder / file).write_bytes(b"# \xff\xfe\n")
     assert refusal() == f"{file}: not UTF-8; save it as UTF-8"
@@ -338,3 +339,16 @@ def test_what_is_read_before_dotenv_cannot_be_set_in_it(name: str) -> None:
     Path(".env").write_text(f"{name}=elsewhere\n", encoding="utf-8")
     with pytest.raises(SettingsError, match=rf"^{name}: no setting, so \.env cannot set it"):
         load_settings()
+
+
+def test_a_directory_of_secrets_without_one_of_ours_is_a_mistake(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_account()
+    (folder / "secrets").mkdir()
+    (folder / "secrets" / "ACCOUNTS__MAIN__TOKEN").write_text("tokenOfFile", encoding="utf-8")
+    monkeypatch.setenv("GATEWAY_SECRETS_DIR", "secrets")
+    assert refusal() == (
+        "GATEWAY_SECRETS_DIR: secrets holds no secret of the gateway; name files like "
+        "GATEWAY_ACCOUNTS__MAIN__TOKEN"
+    )
