@@ -12,10 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final, NamedTuple
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
+from bench import table
 from bench.load.cores import DISTURBED, SATURATED, Cores
 from bench.load.runner import WARM_UP_SECONDS, Measurement, Plan
 from bench.load.servers import CEILING, FASTAPI, GATEWAY, Row
@@ -42,9 +39,6 @@ _PACKAGES: Final = (
     "werkzeug",
     "gunicorn",
 )
-_WIDTH: Final = 168
-"""Columns of the plain table: it is not to be broken where it goes to a file."""
-
 _HEADINGS: Final = (
     "server",
     "requests/s",
@@ -210,22 +204,12 @@ def describe(plan: Plan, cores: Cores, summaries: list[Summary]) -> list[str]:
 
 def print_table(summaries: list[Summary]) -> None:
     """Print the table for a terminal."""
-    table = Table(box=box.SIMPLE_HEAD)
-    for heading in _HEADINGS:
-        table.add_column(
-            heading, justify="left" if heading == _HEADINGS[0] else "right", no_wrap=True
-        )
-    for one in summaries:
-        table.add_row(*one.cells())
-    console = Console(highlight=False)
-    Console(highlight=False, width=max(console.width, _WIDTH)).print(table)
+    table.show(_HEADINGS, [one.cells() for one in summaries])
 
 
 def markdown_table(summaries: list[Summary]) -> str:
     """Return the table for a document."""
-    lines = [_HEADINGS, ("---",) + ("---:",) * (len(_HEADINGS) - 1)]
-    lines += [one.cells() for one in summaries]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return table.markdown(_HEADINGS, [one.cells() for one in summaries])
 
 
 def as_json(

@@ -10,10 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from math import floor
 from typing import Any, Final
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
+from bench import table
 from bench.micro.sides import SIDE, WHOLE_PATH, Side
 
 GOALS: Final = {Side.COMPILED: 6.0, Side.PURE: 2.0}
@@ -36,9 +33,6 @@ _HEADINGS: Final = (
     "wechatpy/compiled",
     "wechatpy/pure",
 )
-_WIDTH: Final = 120
-"""Columns of the plain table: it is not to be broken where it goes to a file."""
-
 Stats = dict[str, Any]
 """pytest-benchmark's statistics of one side of a row: ``median``, ``min``, ``rounds``, ..."""
 
@@ -126,22 +120,12 @@ def describe(report: dict[str, Any], aes_of_wechatpy: str) -> list[str]:
 
 def print_table(rows: Sequence[Row]) -> None:
     """Print the table for a terminal."""
-    table = Table(box=box.SIMPLE_HEAD)
-    for heading in _HEADINGS:
-        table.add_column(
-            heading, justify="left" if heading == _HEADINGS[0] else "right", no_wrap=True
-        )
-    for row in rows:
-        table.add_row(*row.cells())
-    console = Console(highlight=False)
-    Console(highlight=False, width=max(console.width, _WIDTH)).print(table)
+    table.show(_HEADINGS, [one.cells() for one in rows])
 
 
 def markdown_table(rows: Sequence[Row]) -> str:
     """Return the table for a document."""
-    lines = [_HEADINGS, ("---",) + ("---:",) * (len(_HEADINGS) - 1)]
-    lines += [row.cells() for row in rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return table.markdown(_HEADINGS, [one.cells() for one in rows])
 
 
 def as_json(report: dict[str, Any], rows: Sequence[Row], aes_of_wechatpy: str) -> dict[str, Any]:
