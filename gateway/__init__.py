@@ -124,6 +124,7 @@ from gateway.protocol.messages import (
 )
 from gateway.protocol.replies import (
     Article,
+    BizAiTransferReply,
     ImageReply,
     MusicReply,
     NewsReply,
@@ -144,6 +145,7 @@ __all__ = [
     "AuthorizationChange",
     "AuthorizationPush",
     "Authorized",
+    "BizAiTransferReply",
     "Bot",
     "BotError",
     "CallNext",

@@ -145,6 +145,12 @@ class TransferReply(Reply, frozen=True):
         return {} if self.kf_account is None else {"TransInfo": {"KfAccount": self.kf_account}}
 
 
+class BizAiTransferReply(Reply, frozen=True):
+    """Hands the user to the account's own AI service, which the platform is rolling out."""
+
+    msg_type: ClassVar[str] = "transfer_biz_ai_ivr"
+
+
 def to_reply(value: object) -> Reply | None:
     """Return what a handler's return value means: a Reply, or None for a bare ``success``.
 

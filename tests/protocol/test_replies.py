@@ -14,6 +14,7 @@ from gateway.protocol.events import Click
 from gateway.protocol.messages import Message, Text
 from gateway.protocol.replies import (
     Article,
+    BizAiTransferReply,
     ImageReply,
     MusicReply,
     NewsReply,
@@ -65,6 +66,7 @@ REPLIES: list[tuple[Reply, dict[str, Any]]] = [
         },
     ),
     (TransferReply(), {"MsgType": "transfer_customer_service"}),
+    (BizAiTransferReply(), {"MsgType": "transfer_biz_ai_ivr"}),
     (
         TransferReply("test1@test"),
         {"MsgType": "transfer_customer_service", "TransInfo": {"KfAccount": "test1@test"}},
