@@ -7,6 +7,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_GetItem, PyDict_SetItem
 from cpython.list cimport PyList_Append
 from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF, Py_XDECREF
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
@@ -381,21 +382,16 @@ cdef class Reader:
 
 
 cdef inline void keep(PyObject** place, object what) noexcept:
-    from_owned(what)
+    """Put a reference of its own into ``place``."""
+    Py_INCREF(what)
     place[0] = <PyObject*>what
 
 
 cdef inline void drop(PyObject** place) noexcept:
-    cdef object owned
-    if place[0] is not NULL:
-        owned = <object>place[0]
-        place[0] = NULL
-        to_owned(owned)
-
-
-cdef extern from "Python.h":
-    void from_owned "Py_INCREF"(object what)
-    void to_owned "Py_DECREF"(object what)
+    """Let go of the reference in ``place``, if there is one."""
+    cdef PyObject* owned = place[0]
+    place[0] = NULL
+    Py_XDECREF(owned)
 
 
 def extract(document: bytes) -> dict:

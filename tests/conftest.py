@@ -1,14 +1,12 @@
 """What all tests share: both kernel implementations, the vectors, accounts."""
 
 import os
-from importlib import import_module
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from gateway.kernels import IMPLEMENTATION, NO_EXTENSIONS
-from tests.support import HAS_COMPILED, KERNELS, Kernels, load_kernels
+from tests.support import HAS_COMPILED, Kernels, use_kernels
 
 settings.register_profile("ci", max_examples=300, deadline=None)
 settings.register_profile(
@@ -37,9 +35,4 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(params=["pure", pytest.param("compiled", marks=pytest.mark.compiled)])
 def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Kernels:
     """The kernels, once per implementation; the protocol uses the same for the test's time."""
-    chosen = load_kernels(request.param)
-    for module_name, names in KERNELS.items():
-        module: Any = import_module(module_name)
-        for name in names:
-            monkeypatch.setattr(module, name, getattr(chosen, name))
-    return chosen
+    return use_kernels(monkeypatch, request.param)

@@ -9,6 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
 from gateway.kernels import EnvelopeCipher
 from gateway.protocol.account import Account, Mode, decode_aes_key
 from gateway.simulator.sealing import Sender
@@ -64,6 +66,16 @@ def load_kernels(name: str) -> Kernels:
         signature.sign,
         signature.signature_matches,
     )
+
+
+def use_kernels(monkeypatch: pytest.MonkeyPatch, name: str) -> Kernels:
+    """Return the kernels called ``name``; the protocol uses the same for the test's time."""
+    chosen = load_kernels(name)
+    for module_name, kernels in KERNELS.items():
+        module: Any = import_module(module_name)
+        for kernel in kernels:
+            monkeypatch.setattr(module, kernel, getattr(chosen, kernel))
+    return chosen
 
 
 @cache

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 from typing import Any, Final, NamedTuple
@@ -16,6 +15,7 @@ from bench import table
 from bench.load.cores import DISTURBED, SATURATED, Cores
 from bench.load.runner import WARM_UP_SECONDS, Measurement, Plan
 from bench.load.servers import CEILING, FASTAPI, GATEWAY, Row
+from bench.versions import versions_of
 
 GOAL: Final = 4.5
 """How many times the throughput of wechatpy on FastAPI this gateway must reach."""
@@ -225,7 +225,7 @@ def as_json(
             "pinning": str(cores),
         },
         "python": sys.version,
-        "versions": {package: _version(package) for package in _PACKAGES},
+        "versions": versions_of(_PACKAGES),
         "generator": _generator_version(plan.generator.name),
         "options": {
             "seconds": plan.seconds,
@@ -255,13 +255,6 @@ def _cpu_model() -> str:
         return platform.processor() or platform.machine()
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return models[0] if models else platform.machine()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _generator_version(name: str) -> str:

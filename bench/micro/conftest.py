@@ -1,14 +1,12 @@
 """Which kernels the timed code runs on, and the name of the side that is timed."""
 
-from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.micro.sides import SIDE, Side
-from tests.support import KERNELS, Kernels, load_kernels
+from tests.support import Kernels, use_kernels
 
 
 @pytest.fixture
@@ -31,12 +29,7 @@ def kernels(
     """The kernels, once per implementation; the protocol uses the same for the test's time."""
     side: Side = request.param
     benchmark.extra_info[SIDE] = side
-    chosen = load_kernels(side)
-    for module_name, names in KERNELS.items():
-        module: Any = import_module(module_name)
-        for name in names:
-            monkeypatch.setattr(module, name, getattr(chosen, name))
-    return chosen
+    return use_kernels(monkeypatch, side)
 
 
 @pytest.fixture

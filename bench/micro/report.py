@@ -6,12 +6,12 @@ Times are in seconds in pytest-benchmark's report and in the JSON, in microsecon
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from math import floor
 from typing import Any, Final
 
 from bench import table
 from bench.micro.sides import SIDE, WHOLE_PATH, Side
+from bench.versions import versions_of
 
 GOALS: Final = {Side.COMPILED: 6.0, Side.PURE: 2.0}
 """How many times as fast as wechatpy the whole path must be."""
@@ -107,7 +107,7 @@ def _whole_path_ratios(rows: Sequence[Row]) -> dict[Side, float | None]:
 def describe(report: dict[str, Any], aes_of_wechatpy: str) -> list[str]:
     """Return the lines that say how the numbers came about."""
     machine = report["machine_info"]
-    versions = _versions()
+    versions = versions_of(_PACKAGES)
     installed = ", ".join(f"{name} {which}" for name, which in versions.items() if which)
     return [
         f"{_cpu(machine)}, {machine['python_implementation']} {machine['python_version']}.",
@@ -139,7 +139,7 @@ def as_json(report: dict[str, Any], rows: Sequence[Row], aes_of_wechatpy: str) -
             "kernel": f"{machine['system']} {machine['release']}",
         },
         "python": sys.version,
-        "versions": _versions(),
+        "versions": versions_of(_PACKAGES),
         "wechatpy_aes": aes_of_wechatpy,
         "goals": goal_lines(rows),
         "unit": "seconds",
@@ -157,14 +157,3 @@ def as_json(report: dict[str, Any], rows: Sequence[Row], aes_of_wechatpy: str) -
 
 def _cpu(machine: dict[str, Any]) -> str:
     return str(machine.get("cpu", {}).get("brand_raw") or machine["machine"])
-
-
-def _versions() -> dict[str, str | None]:
-    return {package: _version(package) for package in _PACKAGES}
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

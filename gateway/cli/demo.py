@@ -72,7 +72,7 @@ def demo(port: int, config: Path, once: bool) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     server = subprocess.Popen(command, env=environment)  # noqa: S603 - this program itself
     try:
-        url = callback_url(settings, "demo").replace(f":{settings.server.port}/", f":{port}/")
+        url = callback_url(settings, "demo", port)
         asyncio.run(_tour(settings, url, server))
         if once:
             return

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import rich_click as click
 
 from gateway.errors import SettingsError
-from gateway.settings import AccountSettings, Settings
+from gateway.settings import Settings
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -35,15 +35,10 @@ def pick_account(settings: Settings, wanted: str | None, url: str | None) -> str
     return wanted
 
 
-def callback_url(settings: Settings, account: str) -> str:
-    """Return where this machine's gateway serves an account."""
+def callback_url(settings: Settings, account: str, port: int | None = None) -> str:
+    """Return where this machine's gateway serves an account; ``port`` if not the settings' own."""
     host = settings.server.host
     if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
         host = "127.0.0.1"
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.server.port}/wechat/{account}"
-
-
-def secret(given: AccountSettings, name: str) -> str | None:
-    """Return a secret of an account's settings as text."""
-    value = getattr(given, name)
-    return None if value is None else str(value.get_secret_value())
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{port or settings.server.port}/wechat/{account}"

@@ -3,9 +3,8 @@
 import os
 import time
 
-from gateway.cli.options import secret
 from gateway.protocol.account import decode_aes_key
-from gateway.settings import Settings
+from gateway.settings import AccountSettings, Settings
 from gateway.simulator.documents import Document
 from gateway.simulator.sealing import Callback, Fault, Sender, make_callback
 
@@ -13,14 +12,19 @@ from gateway.simulator.sealing import Callback, Fault, Sender, make_callback
 def make_sender(settings: Settings, account: str, as_json: bool = False) -> Sender:
     """Return WeChat's side of an account in the settings."""
     given = settings.accounts[account]
-    key = secret(given, "encoding_aes_key")
+    key = _secret(given, "encoding_aes_key")
     return Sender(
         app_id=given.app_id,
-        token=(secret(given, "token") or "").encode(),
+        token=(_secret(given, "token") or "").encode(),
         aes_key=None if key is None else decode_aes_key(key),
         mode=given.mode,
         as_json=as_json,
     )
+
+
+def _secret(given: AccountSettings, name: str) -> str | None:
+    value = getattr(given, name)
+    return None if value is None else str(value.get_secret_value())
 
 
 def fresh_callback(sender: Sender, document: Document, fault: Fault | None = None) -> Callback:
