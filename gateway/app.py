@@ -21,7 +21,8 @@ from gateway.inbound.bot import Bot
 from gateway.inbound.ingest import Ingest
 from gateway.kernels import IMPLEMENTATION, EnvelopeCipher
 from gateway.protocol.account import Account, decode_aes_key
-from gateway.settings import BOT_VARIABLE, AccountSettings, Settings, load_settings
+from gateway.settings import BOT_VARIABLE, Settings, load_settings
+from gateway.settings.sections import AccountSettings
 from gateway.telemetry import configure_logging
 
 DEMO_BOT = "gateway.demo:bot"

@@ -2,6 +2,7 @@
 
 GatewayError
 ├── SettingsError    the operator's settings are wrong; says which one and how to mend it
+├── StoreDown        a store cannot be reached, or does not answer in time
 ├── BotError         the bot cannot be loaded, or a handler cannot be called as it is written
 │   └── WrongReply   a handler returned what is no reply
 └── Refused          a callback is not WeChat's; carries the reason, never what was sent
@@ -21,6 +22,10 @@ class SettingsError(GatewayError):
 
     def __str__(self) -> str:
         return "\n".join(str(line) for line in self.args)
+
+
+class StoreDown(GatewayError):
+    """A store cannot be reached or does not answer; the message names it, and the fix."""
 
 
 class BotError(GatewayError):

@@ -5,16 +5,10 @@ from enum import Enum
 from typing import get_args
 
 import rich_click as click
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from gateway.settings import AccountSettings, ServerSettings
+from gateway.settings import SECTIONS
 from gateway.settings import __doc__ as sources
-
-SECTIONS: dict[str, type[BaseModel]] = {
-    "server": ServerSettings,
-    "accounts.NAME": AccountSettings,
-}
 
 
 @click.command()
@@ -41,7 +35,7 @@ def _lines() -> Iterator[str]:
     yield from (sources or "").strip().replace("``", "`").splitlines()
     for name, section in SECTIONS.items():
         yield ""
-        yield f"## [{name}]"
+        yield f"## [{name}]" if name != "accounts" else "## [accounts.NAME]"
         yield ""
         yield (section.__doc__ or "").strip()
         yield ""

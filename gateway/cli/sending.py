@@ -4,7 +4,8 @@ import os
 import time
 
 from gateway.protocol.account import decode_aes_key
-from gateway.settings import AccountSettings, Settings
+from gateway.settings import Settings
+from gateway.settings.sections import AccountSettings
 from gateway.simulator.documents import Document
 from gateway.simulator.sealing import Callback, Fault, Sender, make_callback
 

@@ -16,18 +16,9 @@ import tomllib
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    StringConstraints,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -40,7 +31,12 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError as SourceError
 
 from gateway.errors import SettingsError
-from gateway.protocol.account import Mode, decode_aes_key
+from gateway.settings.sections import (
+    AccountSettings,
+    InboundSettings,
+    ServerSettings,
+    StoreSettings,
+)
 
 DEFAULT_CONFIG: Final = Path("gateway.toml")
 CONFIG_VARIABLE: Final = "GATEWAY_CONFIG"
@@ -58,93 +54,6 @@ _SERVICE_LINK = re.compile(r"GATEWAY_(SERVICE_HOST|(SERVICE_)?PORT(_\w+)?)")
 AccountName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$")]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
-    )
-
-
-class ServerSettings(_Section):
-    """Where and how the gateway listens."""
-
-    host: str = Field(default="127.0.0.1", min_length=1)
-    """The address, or a name that has one, to listen on; 0.0.0.0 for all, behind a TLS proxy."""
-    port: int = Field(default=8000, ge=1, le=65535)
-    """The TCP port. WeChat itself calls ports 80 and 443 only: a proxy maps them here."""
-    workers: int = Field(default=1, ge=1, le=256)
-    """Worker processes; as many as cores is enough."""
-    max_body: int = Field(default=65536, ge=1024, le=1 << 20)
-    """Bytes of a callback's body; a longer one is answered 413. WeChat's stay below 10 KiB."""
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least that is logged."""
-
-
-class AccountSettings(_Section):
-    """One Official Account, as its page in WeChat's console has it (设置与开发 > 基本配置)."""
-
-    app_id: str = Field(min_length=1, max_length=64, pattern=r"^[!-~]+$")
-    """开发者ID (AppID). A third-party platform puts its component app id here."""
-    token: SecretStr
-    """令牌 (Token), 3 to 32 characters: the same text as in the console."""
-    mode: Mode = Mode.SAFE
-    """消息加解密方式, as chosen in the console: plain (明文), compat (兼容) or safe (安全)."""
-    encoding_aes_key: SecretStr | None = None
-    """消息加解密密钥 (EncodingAESKey), 43 characters; needed in compat and safe mode."""
-    app_secret: SecretStr | None = None
-    """开发者密码 (AppSecret); needed for calls to WeChat's API, not for callbacks."""
-    previous_token: SecretStr | None = None
-    """The token before a rotation that is under way: signatures made with it are still taken."""
-    previous_encoding_aes_key: SecretStr | None = None
-    """The key before a rotation that is under way: messages sealed with it are still opened."""
-    original_id: str | None = Field(default=None, pattern=r"^[!-~]{1,64}$")
-    """原始ID (gh_…): if given, callbacks addressed to any other are refused."""
-    timestamp_window: int = Field(default=600, ge=0)
-    """Seconds that a callback's timestamp may be off from this machine's clock; 0: not checked."""
-    refuse_replays: bool = True
-    """In plain mode no signature covers the body: whoever saw one callback's URL could send any
-    body with it. Whether the same timestamp and nonce are refused with another body. Each worker
-    process remembers what it saw itself."""
-
-    @field_validator("token", "previous_token")
-    @classmethod
-    def _check_token(cls, token: SecretStr | None) -> SecretStr | None:
-        text = token.get_secret_value() if token is not None else "abc"
-        if not 3 <= len(text) <= 32 or not text.isascii() or not text.isprintable() or " " in text:
-            raise ValueError("must be 3 to 32 letters and digits; copy it from WeChat's console")
-        return token
-
-    @field_validator("encoding_aes_key", "previous_encoding_aes_key")
-    @classmethod
-    def _check_key(cls, key: SecretStr | None) -> SecretStr | None:
-        if key is not None:
-            try:
-                decode_aes_key(key.get_secret_value())
-            except ValueError as wrong:
-                raise ValueError(f"{wrong}; copy it from WeChat's console") from None
-        return key
-
-    @model_validator(mode="after")
-    def _check_together(self) -> "AccountSettings":
-        if self.mode is not Mode.PLAIN and self.encoding_aes_key is None:
-            raise ValueError(
-                f"encoding_aes_key is missing, which {self.mode} mode needs; copy it from WeChat's "
-                'console, or set mode = "plain" there and here'
-            )
-        if self.previous_token is not None and self.previous_token == self.token:
-            raise ValueError("previous_token is the same as token; remove it")
-        if self.previous_encoding_aes_key is not None:
-            if self.encoding_aes_key is None:
-                raise ValueError(
-                    "encoding_aes_key is missing beside previous_encoding_aes_key; "
-                    "give the current key too"
-                )
-            if self.previous_encoding_aes_key == self.encoding_aes_key:
-                raise ValueError(
-                    "previous_encoding_aes_key is the same as encoding_aes_key; remove it"
-                )
-        return self
-
-
 class Settings(BaseSettings):
     """Everything that can be set."""
 
@@ -160,9 +69,22 @@ class Settings(BaseSettings):
 
     server: ServerSettings = ServerSettings()
     """Where and how the gateway listens."""
+    inbound: InboundSettings = InboundSettings()
+    """How messages are answered in time, and what is handled later."""
+    store: StoreSettings = StoreSettings()
+    """Where messages are kept."""
     accounts: dict[AccountName, AccountSettings] = Field(min_length=1)
     """The accounts by name. Each is served at /wechat/NAME; while it is the only one, at /wechat
     too. A name is of lower-case letters, digits, and single ``-`` or ``_`` between them."""
+
+
+SECTIONS: Final[dict[str, type[BaseModel]]] = {
+    "server": ServerSettings,
+    "inbound": InboundSettings,
+    "store": StoreSettings,
+    "accounts": AccountSettings,
+}
+"""The sections by name."""
 
 
 def load_settings(config: Path | None = None) -> Settings:
@@ -306,7 +228,11 @@ def _unread(said: str) -> str:
     field = re.search('field "(.+?)"', said)
     if field is None:
         return f"{SECRETS_VARIABLE}: {said}"
-    example = {"server": "SERVER__PORT"}.get(field[1], "ACCOUNTS__MAIN__TOKEN")
+    example = {
+        "server": "SERVER__PORT",
+        "inbound": "INBOUND__LATE_REPLY",
+        "store": "STORE__URL",
+    }.get(field[1], "ACCOUNTS__MAIN__TOKEN")
     return (
         f"{field[1]}: {_PREFIX}{field[1].upper()} is not JSON; "
         f"set what is in it one by one, as {_PREFIX}{example}"
@@ -325,11 +251,7 @@ def _is_utf8(file: Path | None) -> bool:
 def _known(path: list[str]) -> list[str]:
     if len(path) == 1:
         return list(Settings.model_fields)
-    sections: dict[str, type[BaseModel]] = {
-        "server": ServerSettings,
-        "accounts": AccountSettings,
-    }
-    section = sections.get(path[0])
+    section = SECTIONS.get(path[0])
     return list(section.model_fields) if section is not None else []
 
 

@@ -1,0 +1,248 @@
+"""Who handles a message, and what its deliveries are answered: the states of a claim.
+
+A message is Fresh to the first delivery that claims it; InFlight to the others until its reply is
+known; then Done, and every later delivery gets the same bytes. A claim is leased: the process that
+holds it renews it while the handler runs, and where it does not, the next delivery takes it over.
+
+The rules stand here, as a pure function over one message's record; a store keeps the records. The
+Redis store has the same rules once more, in its script; one suite of tests runs over both.
+"""
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+LEASE_SECONDS: Final = 3.0
+"""How long a claim holds unrenewed. Less than the 5 seconds after which WeChat tries again, so that
+a dead process's message is free by then (PROTOCOL 3)."""
+
+
+class Entry(NamedTuple):
+    """Something to be done later, stored durably in a lane."""
+
+    lane: str
+    """Which consumers it is for."""
+    account: str
+    kind: str
+    """What it is, for whoever looks for it: a message's class, an event's type."""
+    body: bytes
+    delay: float = 0.0
+    """Seconds before it may be taken."""
+
+
+class Claim(NamedTuple):
+    """Ask for the message; store ``entries`` with it unless an earlier claim did.
+
+    With a ``reply`` it is Done at once: nothing but the entries is to be handled. ``resume`` is a
+    consumer's: it takes a message over whose deliveries were answered already (GiveUp).
+    """
+
+    key: bytes
+    owner: bytes
+    entries: tuple[Entry, ...] = ()
+    reply: bytes = b""
+    resume: bool = False
+
+
+class Finish(NamedTuple):
+    """Give the reply of a message that was claimed; after a GiveUp store ``late`` instead."""
+
+    key: bytes
+    owner: bytes
+    reply: bytes
+    late: tuple[Entry, ...] = ()
+
+
+class GiveUp(NamedTuple):
+    """Answer all deliveries with ``reply`` unless the real one is there; handle it later.
+
+    ``entry`` is the message itself, stored so that it is handled even if its owner dies.
+    """
+
+    key: bytes
+    reply: bytes
+    entry: Entry
+
+
+class Release(NamedTuple):
+    """Free a claim: its handler failed, and the next delivery may try again."""
+
+    key: bytes
+    owner: bytes
+
+
+class Renew(NamedTuple):
+    """Hold a claim for another lease."""
+
+    key: bytes
+    owner: bytes
+
+
+class Put(NamedTuple):
+    """Store the entries, and the reply, of a message that was answered without this store."""
+
+    key: bytes
+    entries: tuple[Entry, ...]
+    reply: bytes = b""
+
+
+class Ack(NamedTuple):
+    """Remove an entry that was done, and store what came of it."""
+
+    lane: str
+    id: str
+    entries: tuple[Entry, ...] = ()
+
+
+class Retry(NamedTuple):
+    """Put an entry back, to be taken again after ``delay`` seconds."""
+
+    lane: str
+    id: str
+    delay: float
+
+
+class Hold(NamedTuple):
+    """Keep an entry for another lease, if ``consumer`` still has it."""
+
+    lane: str
+    id: str
+    consumer: bytes
+
+
+ClaimStep = Claim | Finish | GiveUp | Release | Renew | Put
+EntryStep = Ack | Retry | Hold
+Step = ClaimStep | EntryStep
+
+
+class State(IntEnum):
+    """How a message stands, to whoever took a step."""
+
+    FRESH = 0
+    """It is the caller's to handle."""
+    IN_FLIGHT = 1
+    """It is being handled."""
+    DONE = 2
+    """Its reply is known."""
+    LOST = 3
+    """The caller held it, and holds it no more."""
+
+
+class Outcome(NamedTuple):
+    """What a step found."""
+
+    state: State
+    attempt: int = 0
+    """How many deliveries the message had so far."""
+    age: float = 0.0
+    """Seconds since the first one."""
+    reply: bytes = b""
+    """What its deliveries are answered, where it is DONE."""
+
+
+class Record(msgspec.Struct):
+    """What is kept of one message. Times are in seconds, of one clock; no owner is ``b""``."""
+
+    first: float
+    attempts: int = 0
+    owner: bytes = b""
+    lease: float = 0.0
+    """Until when the owner holds it."""
+    reply: bytes = b""
+    """The answer to all deliveries; empty while there is none."""
+    stored: bool = False
+    """Whether its entries were stored."""
+    given_up: bool = False
+    """Whether it was answered before it was handled."""
+
+
+_KEPT: Final = Outcome(State.DONE)
+_LOST: Final = Outcome(State.LOST)
+
+
+def advance(record: Record, step: ClaimStep, now: float) -> tuple[Outcome, tuple[Entry, ...]]:
+    """Take a step: change the record, return what the caller learns and what is to be stored.
+
+    A message never seen before has a ``Record(first=now)``.
+    """
+    return _RULES[type(step)](record, step, now)
+
+
+_Advanced = tuple[Outcome, tuple[Entry, ...]]
+
+
+def _claim(record: Record, step: Claim, now: float) -> _Advanced:
+    held = record.owner and record.lease > now
+    age = now - record.first
+    if step.resume:
+        if held or not record.given_up:
+            return Outcome(State.IN_FLIGHT if held else State.DONE, record.attempts, age), ()
+        record.owner, record.lease = step.owner, now + LEASE_SECONDS
+        return Outcome(State.FRESH, record.attempts, age), ()
+    record.attempts += 1
+    if record.reply:
+        return Outcome(State.DONE, record.attempts, age, record.reply), ()
+    if held and record.owner != step.owner:
+        return Outcome(State.IN_FLIGHT, record.attempts, age), ()
+    if step.reply:
+        record.reply = step.reply
+    else:
+        record.owner, record.lease = step.owner, now + LEASE_SECONDS
+    return Outcome(State.FRESH, record.attempts, age), _once(record, step.entries)
+
+
+def _finish(record: Record, step: Finish, _now: float) -> _Advanced:
+    if record.owner != step.owner:
+        # Its lease ran out: another delivery handles it, or did.
+        return (Outcome(State.DONE, reply=record.reply) if record.reply else _LOST), ()
+    record.owner = b""
+    if record.given_up:
+        record.given_up = False
+        return Outcome(State.DONE, reply=record.reply), step.late
+    record.reply = step.reply
+    return Outcome(State.DONE, reply=step.reply), ()
+
+
+def _give_up(record: Record, step: GiveUp, _now: float) -> _Advanced:
+    if record.reply:
+        return Outcome(State.DONE, reply=record.reply), ()
+    record.reply, record.given_up = step.reply, True
+    return Outcome(State.DONE, reply=step.reply), (step.entry,)
+
+
+def _put(record: Record, step: Put, _now: float) -> _Advanced:
+    record.reply = record.reply or step.reply
+    return Outcome(State.DONE, reply=record.reply), _once(record, step.entries)
+
+
+def _release(record: Record, step: Release, _now: float) -> _Advanced:
+    if record.owner != step.owner:
+        return _LOST, ()
+    record.owner = b""
+    return _KEPT, ()
+
+
+def _renew(record: Record, step: Renew, now: float) -> _Advanced:
+    if record.owner != step.owner:
+        return _LOST, ()
+    record.lease = now + LEASE_SECONDS
+    return Outcome(State.IN_FLIGHT), ()
+
+
+def _once(record: Record, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    if record.stored:
+        return ()
+    record.stored = bool(entries)
+    return entries
+
+
+_RULES: Final[dict[type[ClaimStep], Callable[[Record, Any, float], _Advanced]]] = {
+    Claim: _claim,
+    Finish: _finish,
+    GiveUp: _give_up,
+    Release: _release,
+    Renew: _renew,
+    Put: _put,
+}

@@ -1,0 +1,178 @@
+"""The sections of the settings: what an operator may set, and what each means."""
+
+import re
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from gateway.protocol.account import Mode, decode_aes_key
+
+
+class Section(BaseModel):
+    """A section: nothing unknown in it, and no value of it in an error."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+
+class ServerSettings(Section):
+    """Where and how the gateway listens."""
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    """The address, or a name that has one, to listen on; 0.0.0.0 for all, behind a TLS proxy."""
+    port: int = Field(default=8000, ge=1, le=65535)
+    """The TCP port. WeChat itself calls ports 80 and 443 only: a proxy maps them here."""
+    workers: int = Field(default=1, ge=1, le=256)
+    """Worker processes; as many as cores is enough."""
+    max_body: int = Field(default=65536, ge=1024, le=1 << 20)
+    """Bytes of a callback's body; a longer one is answered 413. WeChat's stay below 10 KiB."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged."""
+
+
+class InboundSettings(Section):
+    """How messages are answered in time, and what is handled later."""
+
+    reply_deadline: float = Field(default=4.5, gt=0, lt=5)
+    """Seconds after which a delivery is answered without the handler's reply, or left to WeChat's
+    next try; WeChat itself waits 5."""
+    late_reply: Literal["join", "customer_service", "success"] = "join"
+    """What becomes of a reply that is not there by then. join: WeChat tries again, and the reply
+    goes out with a later delivery; behind the last one it becomes a customer-service message.
+    customer_service: it becomes one at once. success: it is dropped."""
+    concurrency: int = Field(default=32, ge=0, le=10_000)
+    """Background messages that each process of `gateway serve` and `gateway worker` handles at a
+    time; with 0, `serve` leaves all of them to `gateway worker`."""
+    max_deliveries: int = Field(default=8, ge=1, le=1000)
+    """How often a background message is tried before it is a dead letter."""
+    retry_base: float = Field(default=1.0, gt=0, le=3600)
+    """Seconds: before its n-th retry, a background message waits a random time of up to this times
+    2 to the n-1 (full jitter)."""
+    retry_cap: float = Field(default=300.0, gt=0, le=86_400)
+    """Seconds that such a wait is never longer than."""
+
+    @model_validator(mode="after")
+    def _check_together(self) -> "InboundSettings":
+        if self.retry_cap < self.retry_base:
+            raise ValueError("retry_cap is less than retry_base; raise it, or lower retry_base")
+        return self
+
+
+class StoreSettings(Section):
+    """Where messages are kept: in one SQLite file, or in Redis and Postgres."""
+
+    url: str = "sqlite:///var/gateway.db"
+    """The SQLite file, for all that is not given to one of the two below: sqlite:///PATH is below
+    the working directory, sqlite:////PATH is absolute. memory:// keeps claims in each process and
+    takes nothing that must not be lost: for measuring, and for trying things out."""
+    redis_url: SecretStr | None = None
+    """redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], rediss:// or unix:///PATH: Redis 6.2 or newer
+    then holds claims and waiting messages, for any number of machines."""
+    postgres_dsn: SecretStr | None = None
+    """postgresql://USER:PASSWORD@HOST[:PORT]/DATABASE: Postgres 13 or newer then holds dead letters
+    and the archive."""
+    timeout: float = Field(default=1.0, gt=0, le=4)
+    """Seconds after which a store that does not answer counts as down."""
+    spill: Path = Path("var/spill")
+    """The folder where messages wait on this machine's disk while the store is down."""
+    dedupe_seconds: int = Field(default=300, ge=60, le=86_400)
+    """How long a message's key and reply are remembered. WeChat's tries are over in 15 seconds."""
+    archive: bool = False
+    """Whether every callback is kept, with what the user wrote."""
+    archive_days: int = Field(default=30, ge=1)
+    """How long."""
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        if url != "memory://" and not re.fullmatch(r"sqlite:///.*[^/]", url):
+            raise ValueError("must be sqlite:///PATH or memory://")
+        return url
+
+    @field_validator("redis_url", "postgres_dsn")
+    @classmethod
+    def _check_server(cls, url: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        schemes = {
+            "redis_url": ("redis", "rediss", "unix"),
+            "postgres_dsn": ("postgresql", "postgres"),
+        }[info.field_name or ""]
+        if url is not None and urlsplit(url.get_secret_value()).scheme not in schemes:
+            raise ValueError(f"must begin with {schemes[0]}://")
+        return url
+
+
+class AccountSettings(Section):
+    """One Official Account, as its page in WeChat's console has it (设置与开发 > 基本配置)."""
+
+    app_id: str = Field(min_length=1, max_length=64, pattern=r"^[!-~]+$")
+    """开发者ID (AppID). A third-party platform puts its component app id here."""
+    token: SecretStr
+    """令牌 (Token), 3 to 32 characters: the same text as in the console."""
+    mode: Mode = Mode.SAFE
+    """消息加解密方式, as chosen in the console: plain (明文), compat (兼容) or safe (安全)."""
+    encoding_aes_key: SecretStr | None = None
+    """消息加解密密钥 (EncodingAESKey), 43 characters; needed in compat and safe mode."""
+    app_secret: SecretStr | None = None
+    """开发者密码 (AppSecret); needed for calls to WeChat's API, not for callbacks."""
+    previous_token: SecretStr | None = None
+    """The token before a rotation that is under way: signatures made with it are still taken."""
+    previous_encoding_aes_key: SecretStr | None = None
+    """The key before a rotation that is under way: messages sealed with it are still opened."""
+    original_id: str | None = Field(default=None, pattern=r"^[!-~]{1,64}$")
+    """原始ID (gh_…): if given, callbacks addressed to any other are refused."""
+    timestamp_window: int = Field(default=600, ge=0)
+    """Seconds that a callback's timestamp may be off from this machine's clock; 0: not checked."""
+    refuse_replays: bool = True
+    """In plain mode no signature covers the body: whoever saw one callback's URL could send any
+    body with it. Whether the same timestamp and nonce are refused with another body. Each worker
+    process remembers what it saw itself."""
+
+    @field_validator("token", "previous_token")
+    @classmethod
+    def _check_token(cls, token: SecretStr | None) -> SecretStr | None:
+        text = token.get_secret_value() if token is not None else "abc"
+        if not 3 <= len(text) <= 32 or not text.isascii() or not text.isprintable() or " " in text:
+            raise ValueError("must be 3 to 32 letters and digits; copy it from WeChat's console")
+        return token
+
+    @field_validator("encoding_aes_key", "previous_encoding_aes_key")
+    @classmethod
+    def _check_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None:
+            try:
+                decode_aes_key(key.get_secret_value())
+            except ValueError as wrong:
+                raise ValueError(f"{wrong}; copy it from WeChat's console") from None
+        return key
+
+    @model_validator(mode="after")
+    def _check_together(self) -> "AccountSettings":
+        if self.mode is not Mode.PLAIN and self.encoding_aes_key is None:
+            raise ValueError(
+                f"encoding_aes_key is missing, which {self.mode} mode needs; copy it from WeChat's "
+                'console, or set mode = "plain" there and here'
+            )
+        if self.previous_token is not None and self.previous_token == self.token:
+            raise ValueError("previous_token is the same as token; remove it")
+        if self.previous_encoding_aes_key is not None:
+            if self.encoding_aes_key is None:
+                raise ValueError(
+                    "encoding_aes_key is missing beside previous_encoding_aes_key; "
+                    "give the current key too"
+                )
+            if self.previous_encoding_aes_key == self.encoding_aes_key:
+                raise ValueError(
+                    "previous_encoding_aes_key is the same as encoding_aes_key; remove it"
+                )
+        return self
