@@ -5,9 +5,12 @@ not at all. Every method raises StoreDown where the store cannot be reached or d
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from gateway.inbound.claims import Entry, Outcome, Step
+
+ENTRY_LEASE_SECONDS: Final = 30.0
+"""How long a consumer holds an entry unrenewed; renewed by it while it works (Hold)."""
 
 
 class Taken(NamedTuple):

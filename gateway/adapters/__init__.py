@@ -1,0 +1,1 @@
+"""One file per technology: what keeps and carries messages outside this process."""

@@ -1,0 +1,123 @@
+"""Claims and lanes within one process: nothing of it outlives the process."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Final
+
+from gateway.inbound.claims import (
+    Ack,
+    Entry,
+    EntryStep,
+    Hold,
+    Outcome,
+    Record,
+    Retry,
+    State,
+    Step,
+    advance,
+)
+from gateway.inbound.ports import ENTRY_LEASE_SECONDS, LaneStatus, Taken
+
+MAX_RECORDS: Final = 100_000
+"""Messages remembered; the oldest goes first."""
+
+
+@dataclass(slots=True)
+class _Kept:
+    entry: Entry
+    stored_at: float
+    due: float
+    consumer: bytes = b""
+    deliveries: int = 0
+
+
+class MemoryStore:
+    """The Store of one process, forgotten with it."""
+
+    def __init__(self, keep: float, clock: Callable[[], float] = time.time) -> None:
+        """Remember messages for ``keep`` seconds after their first delivery."""
+        self._keep = keep
+        self._clock = clock
+        self._records: OrderedDict[bytes, Record] = OrderedDict()
+        self._entries: dict[str, _Kept] = {}
+        self._ids = count(1)
+
+    async def commit(self, steps: Sequence[Step]) -> list[Outcome]:
+        """Take the steps in order."""
+        now = self._clock()
+        return [self._step(step, now) for step in steps]
+
+    def _step(self, step: Step, now: float) -> Outcome:
+        if isinstance(step, Ack | Retry | Hold):
+            return self._entry_step(step, now)
+        record = self._records.get(step.key)
+        if record is None or record.first + self._keep < now:
+            record = self._records[step.key] = Record(now)
+            self._records.move_to_end(step.key)
+            if len(self._records) > MAX_RECORDS:
+                self._records.popitem(last=False)
+        outcome, entries = advance(record, step, now)
+        self._store(entries, now)
+        return outcome
+
+    def _entry_step(self, step: EntryStep, now: float) -> Outcome:
+        kept = self._entries.get(step.id)
+        if isinstance(step, Ack):
+            self._entries.pop(step.id, None)
+            self._store(step.entries, now)
+            return Outcome(State.DONE)
+        if kept is None or (isinstance(step, Hold) and kept.consumer != step.consumer):
+            return Outcome(State.LOST)
+        if isinstance(step, Retry):
+            kept.due, kept.consumer = now + step.delay, b""
+            return Outcome(State.DONE)
+        kept.due = now + ENTRY_LEASE_SECONDS
+        return Outcome(State.IN_FLIGHT)
+
+    def _store(self, entries: tuple[Entry, ...], now: float) -> None:
+        for entry in entries:
+            self._entries[str(next(self._ids))] = _Kept(entry, now, now + entry.delay)
+
+    async def take(self, lane: str, consumer: bytes, limit: int) -> list[Taken]:
+        """Take what is due."""
+        now = self._clock()
+        due = sorted(
+            (kept.due, int(id_), id_)
+            for id_, kept in self._entries.items()
+            if kept.entry.lane == lane and kept.due <= now
+        )
+        taken = []
+        for _, _, id_ in due[:limit]:
+            kept = self._entries[id_]
+            kept.due, kept.consumer = now + ENTRY_LEASE_SECONDS, consumer
+            kept.deliveries += 1
+            taken.append(Taken(id_, kept.entry, kept.deliveries, kept.stored_at))
+        return taken
+
+    async def lanes(self) -> list[LaneStatus]:
+        """Return the lanes that hold something."""
+        now = self._clock()
+        return [
+            _status(lane, [k for k in self._entries.values() if k.entry.lane == lane], now)
+            for lane in sorted({kept.entry.lane for kept in self._entries.values()})
+        ]
+
+    def done(self) -> list[tuple[bytes, bytes]]:
+        """Return the keys and replies of the messages whose reply is known."""
+        return [(key, record.reply) for key, record in self._records.items() if record.reply]
+
+    async def ping(self) -> None:
+        """Do nothing: memory is there."""
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+def _status(lane: str, kept: list[_Kept], now: float) -> LaneStatus:
+    held = sum(k.consumer != b"" and k.due > now for k in kept)
+    waiting = sum(k.due <= now for k in kept)
+    oldest = max(now - k.stored_at for k in kept)
+    return LaneStatus(lane, waiting, len(kept) - waiting - held, held, oldest)

@@ -1,0 +1,197 @@
+"""Claims and lanes in Redis, for any number of machines: a batch of steps is one script call.
+
+The consumers of a lane are a consumer group on a stream; an entry that waits for its time is in a
+sorted set beside it. Redis 6.2 or newer.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from importlib.resources import files
+from typing import Any, Final, cast
+
+import msgpack
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry as ClientRetry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError
+
+from gateway.errors import StoreDown
+from gateway.inbound.claims import (
+    LEASE_SECONDS,
+    Ack,
+    Claim,
+    Entry,
+    Finish,
+    GiveUp,
+    Hold,
+    Outcome,
+    Put,
+    Release,
+    Renew,
+    Retry,
+    State,
+    Step,
+)
+from gateway.inbound.ports import ENTRY_LEASE_SECONDS, LaneStatus, Taken
+
+_PREFIX: Final = "{gateway}:"
+_STATES: Final = tuple(State)
+_MAX_LOOKED_AT: Final = 1000
+"""Delayed entries among which the oldest is looked for."""
+
+
+class RedisStore:
+    """The Store in a Redis server."""
+
+    def __init__(self, url: str, *, keep: float, timeout: float, prefix: str = _PREFIX) -> None:
+        """Remember messages for ``keep`` seconds; a server silent for ``timeout`` seconds is down.
+
+        ``prefix`` begins every key; it must hold a hash tag, so that a cluster keeps them together.
+        """
+        self._redis = Redis.from_url(
+            url,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            # Whoever calls decides what becomes of a failure; the script may have run.
+            retry=ClientRetry(NoBackoff(), 0),
+        )
+        self._prefix = prefix
+        self._commit = _Script("redis.lua")
+        self._take = _Script("redis_take.lua")
+        self._times = _pack([int(s * 1000) for s in (keep, LEASE_SECONDS, ENTRY_LEASE_SECONDS)])
+
+    async def commit(self, steps: Sequence[Step]) -> list[Outcome]:
+        """Take the steps in one script call."""
+        packed = await self._run(self._commit, self._times, _pack([_fields(s) for s in steps]))
+        return [
+            Outcome(_STATES[state], attempt, age / 1000, reply)
+            for state, attempt, age, reply in _unpack(packed)
+        ]
+
+    async def take(self, lane: str, consumer: bytes, limit: int) -> list[Taken]:
+        """Take what is due."""
+        lease = int(ENTRY_LEASE_SECONDS * 1000)
+        packed = await self._run(self._take, lane, consumer, limit, lease)
+        return [
+            Taken(id_.decode(), _entry(lane, payload), deliveries, stored / 1000)
+            for id_, payload, deliveries, stored in _unpack(packed)
+        ]
+
+    async def lanes(self) -> list[LaneStatus]:
+        """Return the lanes that hold something."""
+        try:
+            names = await _await(self._redis.smembers(f"{self._prefix}lanes"))
+            found = [await self._status(name.decode()) for name in sorted(names)]
+        except (RedisError, OSError) as wrong:
+            raise _down(wrong) from None
+        return [status for status in found if status.waiting or status.delayed or status.held]
+
+    async def _status(self, lane: str) -> LaneStatus:
+        stream, due = f"{self._prefix}lane:{lane}", f"{self._prefix}due:{lane}"
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.time()
+        pipeline.xlen(stream)
+        pipeline.xrange(stream, count=1)
+        pipeline.zcard(due)
+        pipeline.zrange(due, 0, _MAX_LOOKED_AT)
+        pipeline.xpending(stream, "gateway")
+        time, length, first, delayed, members, pending = await pipeline.execute(
+            raise_on_error=False
+        )
+        now = time[0] + time[1] / 1_000_000
+        stored = [int(fields[b"s"]) for _, fields in first]
+        stored += [_unpack(member)[2] for member in members]
+        # Before anything was taken there is no group yet, which is an error here.
+        held = pending["pending"] if isinstance(pending, dict) else 0
+        oldest = now - min(stored) / 1000 if stored else 0.0
+        return LaneStatus(lane, length - held, delayed, held, max(0.0, oldest))
+
+    async def ping(self) -> None:
+        """Return if the server takes a write."""
+        try:
+            await self._redis.set(f"{self._prefix}ping", b"", px=1000)
+        except (RedisError, OSError) as wrong:
+            raise _down(wrong) from None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+
+    async def _run(self, script: "_Script", *arguments: Any) -> bytes:
+        try:
+            return await script.run(self._redis, self._prefix, *arguments)
+        except (RedisError, OSError) as wrong:
+            raise _down(wrong) from None
+
+
+class _Script:
+    """A script, called by its digest; sent whole where the server does not know it."""
+
+    def __init__(self, file: str) -> None:
+        self._text = files("gateway.adapters").joinpath(file).read_text(encoding="utf-8")
+        self._digest = ""
+
+    async def run(self, redis: Redis, prefix: str, *arguments: Any) -> bytes:
+        for _ in range(2):
+            if not self._digest:
+                self._digest = await _await(redis.script_load(self._text))
+            try:
+                called = redis.evalsha(self._digest, 1, prefix, *arguments)
+                return cast("bytes", await _await(called))
+            except NoScriptError:
+                # A server that was restarted, or whose replica took over, has forgotten it.
+                self._digest = ""
+        raise NoScriptError("the script is forgotten as soon as it is loaded")
+
+
+def _fields(step: Step) -> list[Any]:
+    """Return a step as the script takes it."""
+    return _ENCODERS[type(step)](step)
+
+
+def _payloads(entries: tuple[Entry, ...]) -> list[Any]:
+    return [_payload(entry) for entry in entries]
+
+
+def _payload(entry: Entry) -> list[Any]:
+    return [entry.lane, _pack([entry.account, entry.kind, entry.body]), int(entry.delay * 1000)]
+
+
+_ENCODERS: Final[dict[type[Step], Callable[[Any], list[Any]]]] = {
+    Claim: lambda s: [1, s.key, s.owner, _payloads(s.entries), s.reply, s.resume],
+    Finish: lambda s: [2, s.key, s.owner, s.reply, _payloads(s.late)],
+    GiveUp: lambda s: [3, s.key, s.reply, _payload(s.entry)],
+    Release: lambda s: [4, *s],
+    Renew: lambda s: [5, *s],
+    Put: lambda s: [6, s.key, _payloads(s.entries), s.reply],
+    Ack: lambda s: [7, s.lane, s.id, _payloads(s.entries)],
+    Retry: lambda s: [8, s.lane, s.id, int(s.delay * 1000)],
+    Hold: lambda s: [9, *s],
+}
+"""The steps by the numbers that the script knows them by."""
+
+
+def _entry(lane: str, payload: bytes) -> Entry:
+    account, kind, body = _unpack(payload)
+    return Entry(lane, account.decode(), kind.decode(), body)
+
+
+def _pack(value: Any) -> bytes:
+    # Redis' own MessagePack knows no type for bytes but the text's.
+    return cast("bytes", msgpack.packb(value, use_bin_type=False))
+
+
+def _unpack(data: bytes) -> Any:
+    return msgpack.unpackb(data, raw=True)
+
+
+def _await(value: Any) -> Awaitable[Any]:
+    # The client's methods are annotated for its synchronous twin too.
+    return cast("Awaitable[Any]", value)
+
+
+def _down(wrong: Exception) -> StoreDown:
+    # A message of the client may hold the address, never the password.
+    return StoreDown(
+        f"Redis: {type(wrong).__name__}: {wrong}; is the server of store.redis_url up, reachable "
+        "from here, and does it take writes?"
+    )
