@@ -5,20 +5,28 @@ import gc
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 
 from litestar import Litestar
 
 from gateway import __version__
-from gateway.errors import BotError
+from gateway.adapters.memory import MemoryDeadLetters, MemoryStore
+from gateway.adapters.redis import RedisStore
+from gateway.adapters.spill import FileSpill
+from gateway.adapters.sqlite import SqliteStore
+from gateway.errors import BotError, SettingsError
 from gateway.http.asgi import callback_route
 from gateway.http.callback import CallbackEndpoint
 from gateway.http.health import health_routes
 from gateway.http.refusals import Refusals
 from gateway.http.rsgi import GatewayApp
 from gateway.inbound.bot import Bot
-from gateway.inbound.ingest import Ingest
+from gateway.inbound.consumer import Policy
+from gateway.inbound.deliveries import LateReply
+from gateway.inbound.ports import DeadLetters, Store
+from gateway.inbound.runtime import Inbound, Stores, Terms
 from gateway.kernels import IMPLEMENTATION, EnvelopeCipher
 from gateway.protocol.account import Account, decode_aes_key
 from gateway.settings import BOT_VARIABLE, Settings, load_settings
@@ -26,37 +34,110 @@ from gateway.settings.sections import AccountSettings
 from gateway.telemetry import configure_logging
 
 DEMO_BOT = "gateway.demo:bot"
+MEMORY = "memory://"
 
 _log = logging.getLogger("gateway")
 
 
 def create_app(settings: Settings, bot: Bot) -> GatewayApp:
     """Return the app that answers for the settings' accounts with the bot."""
-    accounts = {name: make_account(name, given) for name, given in settings.accounts.items()}
+    accounts = make_accounts(settings)
+    inbound = make_inbound(settings, bot, accounts, settings.inbound.concurrency)
     endpoint = CallbackEndpoint(
         accounts,
-        Ingest(bot),
+        inbound.deliveries,
         Refusals(later=lambda: asyncio.get_running_loop().call_later),
         max_body=settings.server.max_body,
     )
 
-    async def announce() -> None:
+    async def start() -> None:
         settle_memory()
+        await inbound.start()
         aes = {cipher.backend for a in accounts.values() for cipher in a.ciphers}
         _log.info(
-            "gateway ready accounts=%s kernels=%s aes=%s",
+            "gateway ready accounts=%s store=%s kernels=%s aes=%s",
             ",".join(accounts),
+            store_kind(settings),
             IMPLEMENTATION,
             "; ".join(sorted(aes)) or "not needed",
         )
 
     litestar = Litestar(
-        [callback_route(endpoint), *health_routes(__version__, len(accounts))],
-        on_startup=[announce],
+        [callback_route(endpoint), *health_routes(__version__, len(accounts), inbound.status)],
+        on_startup=[start],
+        on_shutdown=[inbound.stop],
         openapi_config=None,
         logging_config=None,
     )
     return GatewayApp(litestar, endpoint)
+
+
+def make_inbound(
+    settings: Settings, bot: Bot, accounts: Mapping[str, Account], concurrency: int
+) -> Inbound:
+    """Return the receiving side of this process; raise SettingsError where bot and store differ."""
+    given = settings.inbound
+    if settings.store.url == MEMORY and any(route.background for route in bot.routes()):
+        raise SettingsError(
+            "store.url: memory:// would lose the messages of background handlers, which the bot "
+            "has; give sqlite:///var/gateway.db, or a store.redis_url"
+        )
+    name = os.urandom(8)
+    return Inbound(
+        bot,
+        accounts,
+        make_stores(settings, name),
+        Terms(
+            reply_deadline=given.reply_deadline,
+            late_reply=LateReply(given.late_reply),
+            keep=settings.store.dedupe_seconds,
+            policy=Policy(given.max_deliveries, given.retry_base, given.retry_cap),
+            concurrency=concurrency,
+        ),
+        name,
+    )
+
+
+def make_stores(settings: Settings, name: bytes) -> Stores:
+    """Return what the settings keep things in; ``name`` is this process's own."""
+    given = settings.store
+    spill = FileSpill(given.spill, name.hex())
+    return Stores(make_store(settings), make_dead_letters(settings), spill)
+
+
+def make_store(settings: Settings) -> Store:
+    """Return the store of claims and lanes: Redis where it is given."""
+    given = settings.store
+    keep, timeout = float(given.dedupe_seconds), given.timeout
+    if given.redis_url is not None:
+        return RedisStore(given.redis_url.get_secret_value(), keep=keep, timeout=timeout)
+    if given.url == MEMORY:
+        return MemoryStore(keep)
+    return SqliteStore(sqlite_path(given.url), keep=keep, timeout=timeout)
+
+
+def make_dead_letters(settings: Settings) -> DeadLetters:
+    """Return where dead letters are kept: in Postgres where it is given."""
+    if settings.store.url == MEMORY:
+        return MemoryDeadLetters()
+    return MemoryDeadLetters()
+
+
+def store_kind(settings: Settings) -> str:
+    """Return what the settings keep things in, in short: for log lines."""
+    given = settings.store
+    hot = "redis" if given.redis_url is not None else given.url.partition(":")[0]
+    return f"{hot}+postgres" if given.postgres_dsn is not None else hot
+
+
+def sqlite_path(url: str) -> Path:
+    """Return the file of a store's ``sqlite:///PATH``."""
+    return Path(url.removeprefix("sqlite:///"))
+
+
+def make_accounts(settings: Settings) -> dict[str, Account]:
+    """Return the accounts of the settings by name."""
+    return {name: make_account(name, given) for name, given in settings.accounts.items()}
 
 
 def create_app_from_environment() -> GatewayApp:

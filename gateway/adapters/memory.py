@@ -1,28 +1,28 @@
 """Claims and lanes within one process: nothing of it outlives the process."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Final
 
 from gateway.inbound.claims import (
     Ack,
+    Claims,
     Entry,
     EntryStep,
     Hold,
     Outcome,
-    Record,
     Retry,
     State,
     Step,
-    advance,
 )
-from gateway.inbound.ports import ENTRY_LEASE_SECONDS, LaneStatus, Taken
-
-MAX_RECORDS: Final = 100_000
-"""Messages remembered; the oldest goes first."""
+from gateway.inbound.ports import (
+    ENTRY_LEASE_SECONDS,
+    DeadLetter,
+    LaneStatus,
+    Taken,
+    Wanted,
+)
 
 
 @dataclass(slots=True)
@@ -39,9 +39,8 @@ class MemoryStore:
 
     def __init__(self, keep: float, clock: Callable[[], float] = time.time) -> None:
         """Remember messages for ``keep`` seconds after their first delivery."""
-        self._keep = keep
         self._clock = clock
-        self._records: OrderedDict[bytes, Record] = OrderedDict()
+        self._claims = Claims(keep)
         self._entries: dict[str, _Kept] = {}
         self._ids = count(1)
 
@@ -53,13 +52,7 @@ class MemoryStore:
     def _step(self, step: Step, now: float) -> Outcome:
         if isinstance(step, Ack | Retry | Hold):
             return self._entry_step(step, now)
-        record = self._records.get(step.key)
-        if record is None or record.first + self._keep < now:
-            record = self._records[step.key] = Record(now)
-            self._records.move_to_end(step.key)
-            if len(self._records) > MAX_RECORDS:
-                self._records.popitem(last=False)
-        outcome, entries = advance(record, step, now)
+        outcome, entries = self._claims.advance(step, now)
         self._store(entries, now)
         return outcome
 
@@ -73,6 +66,7 @@ class MemoryStore:
             return Outcome(State.LOST)
         if isinstance(step, Retry):
             kept.due, kept.consumer = now + step.delay, b""
+            kept.deliveries = step.deliveries
             return Outcome(State.DONE)
         kept.due = now + ENTRY_LEASE_SECONDS
         return Outcome(State.IN_FLIGHT)
@@ -105,10 +99,6 @@ class MemoryStore:
             for lane in sorted({kept.entry.lane for kept in self._entries.values()})
         ]
 
-    def done(self) -> list[tuple[bytes, bytes]]:
-        """Return the keys and replies of the messages whose reply is known."""
-        return [(key, record.reply) for key, record in self._records.items() if record.reply]
-
     async def ping(self) -> None:
         """Do nothing: memory is there."""
 
@@ -121,3 +111,44 @@ def _status(lane: str, kept: list[_Kept], now: float) -> LaneStatus:
     waiting = sum(k.due <= now for k in kept)
     oldest = max(now - k.stored_at for k in kept)
     return LaneStatus(lane, waiting, len(kept) - waiting - held, held, oldest)
+
+
+class MemoryDeadLetters:
+    """The DeadLetters of one process, forgotten with it."""
+
+    def __init__(self) -> None:
+        self._letters: dict[str, DeadLetter] = {}
+
+    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep them."""
+        for letter in letters:
+            self._letters.setdefault(letter.id, letter)
+
+    async def find(self, wanted: Wanted, limit: int) -> list[DeadLetter]:
+        """Return those that are meant."""
+        found = [letter for letter in self._letters.values() if _is_wanted(letter, wanted)]
+        return sorted(found, key=lambda letter: (letter.buried_at, letter.id))[:limit]
+
+    async def count(self, wanted: Wanted) -> int:
+        """Return how many are meant."""
+        return sum(_is_wanted(letter, wanted) for letter in self._letters.values())
+
+    async def remove(self, ids: Sequence[str]) -> int:
+        """Remove these."""
+        return sum(self._letters.pop(id_, None) is not None for id_ in ids)
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+def _is_wanted(letter: DeadLetter, wanted: Wanted) -> bool:
+    entry = letter.entry
+    return (
+        (wanted.ids is None or letter.id in wanted.ids)
+        and wanted.lane in (None, entry.lane)
+        and wanted.account in (None, entry.account)
+        and wanted.kind in (None, entry.kind)
+        and letter.reason.startswith(wanted.reason or "")
+        and (wanted.before is None or letter.buried_at < wanted.before)
+        and (wanted.since is None or letter.buried_at >= wanted.since)
+    )

@@ -44,7 +44,7 @@ end
 
 local rules = {}
 
-rules[1] = function(record, owner, entries, reply, resume) -- Claim
+rules[1] = function(record, owner, entries, reply, again, resume) -- Claim
   local held = record[3] ~= '' and record[4] > now
   local age = now - record[1]
   if resume then
@@ -53,7 +53,7 @@ rules[1] = function(record, owner, entries, reply, resume) -- Claim
     record[3], record[4] = owner, now + lease
     return { FRESH, record[2], age, '' }
   end
-  record[2] = record[2] + 1
+  if not again then record[2] = record[2] + 1 end
   if record[5] ~= '' then return { DONE, record[2], age, record[5] } end
   if held and record[3] ~= owner then return { IN_FLIGHT, record[2], age, '' } end
   if reply ~= '' then
@@ -66,7 +66,8 @@ rules[1] = function(record, owner, entries, reply, resume) -- Claim
 end
 
 rules[2] = function(record, owner, reply, late) -- Finish
-  if record[3] ~= owner then
+  if record[5] ~= '' and not record[7] then return { DONE, 0, 0, record[5] } end
+  if record[3] ~= '' and record[3] ~= owner then
     if record[5] ~= '' then return { DONE, 0, 0, record[5] } end
     return GONE
   end
@@ -74,10 +75,10 @@ rules[2] = function(record, owner, reply, late) -- Finish
   if record[7] then
     record[7] = false
     store(late)
-    return { DONE, 0, 0, record[5] }
+  else
+    record[5] = reply
   end
-  record[5] = reply
-  return { DONE, 0, 0, reply }
+  return { DONE, 0, 0, record[5] }
 end
 
 rules[3] = function(record, reply, entry) -- GiveUp
@@ -100,8 +101,8 @@ rules[5] = function(record, owner) -- Renew
   return { IN_FLIGHT, 0, 0, '' }
 end
 
-rules[6] = function(record, entries, reply) -- Put
-  if record[5] == '' then record[5] = reply end
+rules[6] = function(record, entries, reply, given_up) -- Put
+  if record[5] == '' then record[5], record[7] = reply, given_up end
   once(record, entries)
   return { DONE, 0, 0, record[5] }
 end
@@ -110,15 +111,9 @@ local function take_step(step)
   local key = prefix .. 'claim:' .. step[2]
   local found = redis.call('GET', key)
   local record = found and cmsgpack.unpack(found) or { now, 0, '', 0, '', false, false }
-  local outcome = rules[step[1]](record, step[3], step[4], step[5], step[6])
+  local outcome = rules[step[1]](record, step[3], step[4], step[5], step[6], step[7])
   redis.call('SET', key, cmsgpack.pack(record), 'PX', math.max(1, record[1] + keep - now))
   return outcome
-end
-
--- Of one's own entries only: {id, consumer, idle, times delivered}, or nothing.
-local function pending(stream, id)
-  local found = redis.pcall('XPENDING', stream, 'gateway', id, id, 1)
-  return not found.err and found[1] or nil
 end
 
 local function ack(lane, id)
@@ -134,23 +129,22 @@ rules[7] = function(lane, id, entries) -- Ack
   return KEPT
 end
 
-rules[8] = function(lane, id, delay) -- Retry
+rules[8] = function(lane, id, delay, deliveries) -- Retry
   local stream = prefix .. 'lane:' .. lane
   local found = redis.call('XRANGE', stream, id, id)[1]
   if not found then return GONE end
-  local mine = pending(stream, id)
   local fields = found[2]
   local number = redis.call('INCR', prefix .. 'delayed')
   redis.call('ZADD', prefix .. 'due:' .. lane, now + delay,
-    cmsgpack.pack({ number, fields[2], tonumber(fields[4]), fields[6] + (mine and mine[4] or 1) }))
+    cmsgpack.pack({ number, fields[2], tonumber(fields[4]), deliveries }))
   ack(lane, id)
   return KEPT
 end
 
 rules[9] = function(lane, id, consumer) -- Hold
   local stream = prefix .. 'lane:' .. lane
-  local mine = pending(stream, id)
-  if not mine or mine[2] ~= consumer then return GONE end
+  local found = redis.pcall('XPENDING', stream, 'gateway', id, id, 1)
+  if found.err or not found[1] or found[1][2] ~= consumer then return GONE end
   redis.call('XCLAIM', stream, 'gateway', consumer, 0, id, 'JUSTID')
   return { IN_FLIGHT, 0, 0, '' }
 end
@@ -160,7 +154,7 @@ for i, step in ipairs(cmsgpack.unpack(ARGV[2])) do
   if step[1] < 7 then
     outcomes[i] = take_step(step)
   else
-    outcomes[i] = rules[step[1]](step[2], step[3], step[4])
+    outcomes[i] = rules[step[1]](step[2], step[3], step[4], step[5])
   end
 end
 return cmsgpack.pack(outcomes)

@@ -278,7 +278,8 @@ def _entry_step(database: sqlite3.Connection, step: EntryStep, now: float) -> Ou
         return Outcome(State.DONE)
     if isinstance(step, Retry):
         changed = database.execute(
-            "UPDATE entries SET due = ?, consumer = x'' WHERE id = ?", (now + step.delay, step.id)
+            "UPDATE entries SET due = ?, consumer = x'', deliveries = ? WHERE id = ?",
+            (now + step.delay, step.deliveries, step.id),
         )
         return Outcome(State.DONE if changed.rowcount else State.LOST)
     changed = database.execute(

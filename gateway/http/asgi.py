@@ -3,24 +3,26 @@
 A typed handler would cost twice as much: it builds a request object and a response for each call.
 """
 
-from functools import partial
+import asyncio
 from typing import cast
 
 from litestar import asgi
 from litestar.handlers import ASGIRouteHandler
 from litestar.types import HTTPScope, Receive, Scope, Send
 
-from gateway.http.callback import NOT_ALLOWED, NOT_FOUND, Answer, CallbackEndpoint
+from gateway.http.callback import NOT_ALLOWED, NOT_FOUND, Answer, CallbackEndpoint, Request
 
 PATH = "/wechat"
 
 
 def callback_route(endpoint: CallbackEndpoint) -> ASGIRouteHandler:
     """Return the route that serves /wechat and /wechat/{account}."""
+    # A task that nothing holds may be collected while it runs; a handler may outlast its request.
+    running: set[asyncio.Task[None]] = set()
 
     @asgi(PATH, is_mount=True, copy_scope=False)
     async def callback(scope: Scope, receive: Receive, send: Send) -> None:
-        answer = await _answer(endpoint, cast("HTTPScope", scope), receive)
+        answer = await _answer(endpoint, cast("HTTPScope", scope), receive, running)
         headers = [(b"content-length", b"%d" % len(answer.body))]
         if answer.media_type:
             headers.append((b"content-type", answer.media_type.encode()))
@@ -32,39 +34,62 @@ def callback_route(endpoint: CallbackEndpoint) -> ASGIRouteHandler:
     return callback
 
 
-async def _answer(endpoint: CallbackEndpoint, scope: HTTPScope, receive: Receive) -> Answer:
+async def _answer(
+    endpoint: CallbackEndpoint,
+    scope: HTTPScope,
+    receive: Receive,
+    running: set[asyncio.Task[None]],
+) -> Answer:
     # Litestar leaves the path behind the mount: "/" or "/main/"; "foo/" of /wechatfoo.
-    path = scope["path"]
-    if not path.startswith("/"):
+    if not scope["path"].startswith("/"):
         return NOT_FOUND
-    return await endpoint.answer(
-        scope["method"],
-        path.strip("/"),
-        scope["query_string"],
-        partial(_read, receive),
-        partial(_find_header, scope),
-    )
+    request = _AsgiRequest(scope, receive)
+    # In a task of its own, because the answer may come before the handler is done.
+    task = asyncio.create_task(endpoint.answer(request))
+    running.add(task)
+    task.add_done_callback(running.discard)
+    task.add_done_callback(request.end)
+    return await request.sent
 
 
-async def _read(receive: Receive, limit: int) -> bytes | None:
-    """Return the whole body, or None as soon as it is longer than ``limit`` bytes."""
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        event = await receive()
-        if event["type"] != "http.request":
-            # The client went away: what came is not a whole body, and will be refused as such.
-            break
-        chunk = event.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            return None
-        chunks.append(chunk)
-        if not event.get("more_body", False):
-            break
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+class _AsgiRequest(Request):
+    """A callback as an ASGI server hands it over."""
 
+    __slots__ = ("_receive", "_scope", "sent")
 
-def _find_header(scope: HTTPScope, name: str) -> str | None:
-    wanted = name.encode()
-    return next((v.decode("latin-1") for k, v in scope["headers"] if k == wanted), None)
+    def __init__(self, scope: HTTPScope, receive: Receive) -> None:
+        super().__init__(scope["method"], scope["path"].strip("/"), scope["query_string"])
+        self._scope = scope
+        self._receive = receive
+        self.sent: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+    async def read(self, limit: int) -> bytes | None:
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            event = await self._receive()
+            if event["type"] != "http.request":
+                # The client went away: what came is no whole body, and will be refused as such.
+                break
+            chunk = event.get("body", b"")
+            size += len(chunk)
+            if size > limit:
+                return None
+            chunks.append(chunk)
+            if not event.get("more_body", False):
+                break
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def header(self, name: str) -> str | None:
+        wanted = name.encode()
+        return next((v.decode("latin-1") for k, v in self._scope["headers"] if k == wanted), None)
+
+    def send(self, answer: Answer) -> None:
+        if not self.sent.done():
+            self.sent.set_result(answer)
+
+    def end(self, task: asyncio.Task[None]) -> None:
+        """Pass on why there will be no answer, where there is none."""
+        if not self.sent.done():
+            error = None if task.cancelled() else task.exception()
+            self.sent.set_exception(error or RuntimeError("no answer"))

@@ -8,21 +8,22 @@ import logging
 import os
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
 from typing import Final, NamedTuple
 
-from gateway.errors import Reason, Refused, place_of
+from gateway.errors import Reason, Refused, StoreDown, place_of
 from gateway.http.patience import Patience, TooSlow
 from gateway.http.refusals import Refusals
-from gateway.inbound.attempts import Attempts
 from gateway.inbound.context import Context
-from gateway.inbound.ingest import HandlerFailed, Ingest
-from gateway.inbound.replays import Replays
+from gateway.inbound.deliveries import Deliveries
+from gateway.inbound.ingest import HandlerFailed
 from gateway.protocol.account import Account, Mode
 from gateway.protocol.callback import SUCCESS, Received, echo, receive, respond
 from gateway.protocol.dedupe import dedupe_key
 from gateway.protocol.query import Query, parse_query, required
+from gateway.protocol.replies import Reply
 
 _log = logging.getLogger("gateway.callback")
 
@@ -74,13 +75,44 @@ class RandomBlocks:
         return self._pool[self._at - 16 : self._at]
 
 
+class Request:
+    """A request as its server has it; answered once, by whoever is first."""
+
+    __slots__ = ("answered", "method", "name", "raw_query")
+
+    def __init__(self, method: str, name: str, raw_query: bytes) -> None:
+        """``name`` is the account's in the path, ``""`` where there is none."""
+        self.method = method
+        self.name = name
+        self.raw_query = raw_query
+        self.answered = False
+
+    def answer(self, answer: Answer) -> None:
+        """Send the answer, unless one was sent."""
+        if not self.answered:
+            self.answered = True
+            self.send(answer)
+
+    @abstractmethod
+    async def read(self, limit: int) -> bytes | None:
+        """Return the whole body; None where it is longer than ``limit`` bytes."""
+
+    @abstractmethod
+    def header(self, name: str) -> str | None:
+        """Return a header by its name in lower case."""
+
+    @abstractmethod
+    def send(self, answer: Answer) -> None:
+        """Send the answer; it must not wait."""
+
+
 class CallbackEndpoint:
     """Answers the callbacks of all accounts."""
 
     def __init__(
         self,
         accounts: Mapping[str, Account],
-        ingest: Ingest,
+        deliveries: Deliveries,
         refusals: Refusals,
         *,
         max_body: int,
@@ -92,112 +124,120 @@ class CallbackEndpoint:
         if len(accounts) == 1:
             # The only account answers without its name too: /wechat is /wechat/NAME.
             self._accounts[""] = next(iter(accounts.values()))
-        self._ingest = ingest
+        self._deliveries = deliveries
         self._refusals = refusals
-        self._attempts = Attempts()
-        self._replays = Replays()
         self._patience = Patience(BODY_SECONDS)
-        self._clock = clock
-        self._random = random or RandomBlocks()
+        self.clock = clock
+        self.random = random or RandomBlocks()
 
-    async def answer(
-        self,
-        method: str,
-        name: str,
-        raw_query: bytes,
-        read: Callable[[int], Awaitable[bytes | None]],
-        header: Callable[[str], str | None],
-    ) -> Answer:
-        """Answer a request for the account of this name, ``""`` where the path has none.
+    async def answer(self, request: Request) -> None:
+        """Answer a request; return when nothing is left to be done for it.
 
-        ``read`` takes the most bytes a body may have, and returns the body, or None where it is
-        longer; ``header`` looks a request header up.
+        That may be long after it was answered: a handler goes on where its reply came too late.
         """
-        account = self._accounts.get(name)
+        account = self._accounts.get(request.name)
         try:
-            return await self._take(account, method, raw_query, read, header)
+            await self._take(account, request)
+            return
         except Refused as refused:
             reason = refused.reason
         except TooSlow:
             reason = Reason.SLOW
         # What the sender calls an account that is none is not ours to repeat.
         self._refusals.count("-" if account is None else account.name, reason)
-        return _REFUSALS.get(reason, REFUSED)
+        request.answer(_REFUSALS.get(reason, REFUSED))
 
-    async def _take(
-        self,
-        account: Account | None,
-        method: str,
-        raw_query: bytes,
-        read: Callable[[int], Awaitable[bytes | None]],
-        header: Callable[[str], str | None],
-    ) -> Answer:
+    async def _take(self, account: Account | None, request: Request) -> None:
         if account is None:
             raise Refused(Reason.ACCOUNT)
-        if method == "POST":
-            body = await self._patience.wait(read(self._max_body))
+        if request.method == "POST":
+            body = await self._patience.wait(request.read(self._max_body))
             if body is None:
                 raise Refused(Reason.SIZE)
-            return await self._handle(account, raw_query, body, header)
-        if method == "GET":
-            return Answer(200, _TEXT, echo(account, parse_query(raw_query), self._clock()))
-        return NOT_ALLOWED
+            await self._handle(account, request, body)
+        elif request.method == "GET":
+            echoed = echo(account, parse_query(request.raw_query), self.clock())
+            request.answer(Answer(200, _TEXT, echoed))
+        else:
+            request.answer(NOT_ALLOWED)
 
-    async def _handle(
-        self,
-        account: Account,
-        raw_query: bytes,
-        body: bytes,
-        header: Callable[[str], str | None],
-    ) -> Answer:
+    async def _handle(self, account: Account, request: Request, body: bytes) -> None:
         """Answer a message or event; raise Refused where it is not WeChat's."""
         try:
-            query = parse_query(raw_query)
-            received = receive(account, query, body, self._clock())
+            query = parse_query(request.raw_query)
+            received = receive(account, query, body, self.clock())
             if account.mode is Mode.PLAIN and account.refuse_replays:
-                self._refuse_replay(account, query, body)
-            context = partial(self._context, account, raw_query, received, header)
-            reply = await self._ingest.answer(received.message, context)
-            answer = respond(account, received, reply, int(self._clock()), self._random())
+                await self._refuse_replay(account, query, body)
+            await self._deliveries.answer(_Delivery(self, account, request, received))
         except Refused:
             raise
         except HandlerFailed:
-            return BROKEN
+            pass
+        except StoreDown as down:
+            _log.error("callback not taken: %s account=%s", down, account.name)
         except Exception as error:
             _log.error(
                 "callback failed error=%s at=%s account=%s trace=%s; WeChat will try again",
                 type(error).__name__,
                 place_of(error),
                 account.name,
-                self._trace_id(header("traceparent")),
+                self.trace_id(request),
             )
-            return BROKEN
-        if answer is SUCCESS:
-            return Answer(200, _TEXT, answer)
-        return Answer(200, _JSON if received.as_json else _XML, answer)
+        # Where nothing was answered, WeChat tries again.
+        request.answer(BROKEN)
 
-    def _refuse_replay(self, account: Account, query: Query, body: bytes) -> None:
+    async def _refuse_replay(self, account: Account, query: Query, body: bytes) -> None:
+        """Raise Refused where these timestamp and nonce came before with another body.
+
+        It is not documented whether WeChat's retries repeat them (PROTOCOL 1.3), so the same body
+        must never be refused.
+        """
         timestamp, nonce = required(query, b"timestamp"), required(query, b"nonce")
-        if self._replays.is_changed(account.name, timestamp, nonce, body):
+        request = _digest(b"%b\0%b\0%b" % (account.name.encode(), timestamp, nonce))
+        if await self._deliveries.is_changed(request, _digest(body)):
             raise Refused(Reason.REPLAY)
 
-    def _context(
-        self,
-        account: Account,
-        raw_query: bytes,
-        received: Received,
-        header: Callable[[str], str | None],
-    ) -> Context:
-        return Context(
-            account,
-            raw_query,
-            trace_id=lambda: self._trace_id(header("traceparent")),
-            # Counted whether or not the Context is asked for it.
-            attempt=self._attempts.count(
-                dedupe_key(account.app_id, received.message), self._clock()
-            ),
-        )
+    def trace_id(self, request: Request) -> str:
+        """Return the id of the caller's W3C trace, or a new one."""
+        match = _TRACEPARENT.fullmatch(request.header("traceparent") or "")
+        return match[1] if match is not None else self.random().hex()
 
-    def _trace_id(self, traceparent: str | None) -> str:
-        match = _TRACEPARENT.fullmatch(traceparent or "")
-        return match[1] if match is not None else self._random().hex()
+
+class _Delivery:
+    """A received message, on its way to its answer."""
+
+    __slots__ = ("_endpoint", "_received", "_request", "context", "key", "message")
+
+    def __init__(
+        self, endpoint: CallbackEndpoint, account: Account, request: Request, received: Received
+    ) -> None:
+        self._endpoint = endpoint
+        self._request = request
+        self._received = received
+        self.message = received.message
+        self.key = dedupe_key(account.app_id, received.message)
+        self.context = Context(account, request.raw_query, trace_id=self._trace_id)
+
+    def _trace_id(self) -> str:
+        return self._endpoint.trace_id(self._request)
+
+    def seal(self, reply: Reply | None) -> bytes:
+        """Return the body that answers with this reply."""
+        if reply is None:
+            return SUCCESS
+        now, random = int(self._endpoint.clock()), self._endpoint.random()
+        return respond(self.context.account, self._received, reply, now, random)
+
+    def answer(self, body: bytes) -> None:
+        """Answer, unless it is answered already."""
+        if body == SUCCESS:
+            media_type = _TEXT
+        elif self._received.as_json:
+            media_type = _JSON
+        else:
+            media_type = _XML
+        self._request.answer(Answer(200, media_type, body))
+
+
+def _digest(data: bytes) -> bytes:
+    return blake2b(data, digest_size=16).digest()

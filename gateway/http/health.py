@@ -1,13 +1,22 @@
 """Health for whoever keeps the process running: does it live, and may it be sent callbacks."""
 
+from collections.abc import Callable
+from typing import Any
+
 from litestar import MediaType, Response, get
 from litestar.handlers import HTTPRouteHandler
 
 from gateway.kernels import IMPLEMENTATION
 
 
-def health_routes(version: str, accounts: int) -> list[HTTPRouteHandler]:
-    """Return /health/live and /health/ready, which shows the version and how many accounts."""
+def health_routes(
+    version: str, accounts: int, store: Callable[[], dict[str, Any]]
+) -> list[HTTPRouteHandler]:
+    """Return /health/live and /health/ready; ``store`` tells how the store stands.
+
+    A gateway whose store is down is ready all the same, and says that it is degraded: it answers,
+    and keeps on its own disk what must not be lost.
+    """
 
     @get("/health/live", media_type=MediaType.JSON, sync_to_thread=False)
     def live() -> dict[str, str]:
@@ -15,11 +24,13 @@ def health_routes(version: str, accounts: int) -> list[HTTPRouteHandler]:
         return {"status": "ok"}
 
     @get("/health/ready", media_type=MediaType.JSON, sync_to_thread=False)
-    def ready() -> Response[dict[str, str | int]]:
+    def ready() -> Response[dict[str, Any]]:
         """Answer once the gateway can take callbacks."""
+        stands = store()
         return Response(
             {
-                "status": "ok",
+                "status": stands["status"],
+                "store": stands,
                 "version": version,
                 "kernels": IMPLEMENTATION,
                 "accounts": accounts,

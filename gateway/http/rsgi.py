@@ -6,7 +6,6 @@ answered straight from RSGI; every other request is handed to the Litestar app o
 """
 
 import asyncio
-from functools import partial
 from typing import Any
 
 from granian.rsgi import (  # type: ignore[attr-defined]  # re-exported without saying so
@@ -19,7 +18,7 @@ from litestar.types import ASGIApp, Receive, Send
 from litestar.types import Scope as AsgiScope
 
 from gateway.http.asgi import PATH
-from gateway.http.callback import NOT_ALLOWED, CallbackEndpoint
+from gateway.http.callback import NOT_ALLOWED, Answer, CallbackEndpoint, Request
 
 
 class GatewayApp:
@@ -60,43 +59,50 @@ class GatewayApp:
 
     async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
         """Answer one request."""
+        path = scope.path
         try:
-            await self._respond(scope, protocol)
+            if path == PATH or path.startswith(f"{PATH}/"):
+                await self._endpoint.answer(_RsgiRequest(scope, protocol))
+            else:
+                await bridge(self.litestar, scope, protocol)
         except ProtocolClosed:
             # The client went away, and there is nobody left to answer.
             return
 
-    async def _respond(self, scope: Scope, protocol: HTTPProtocol) -> None:
-        path = scope.path
-        if path != PATH and not path.startswith(f"{PATH}/"):
-            await bridge(self.litestar, scope, protocol)
-            return
-        answer = await self._endpoint.answer(
-            scope.method,
-            path[len(PATH) :].strip("/"),
-            scope.query_string.encode("utf-8", "surrogateescape"),
-            partial(_read, scope, protocol),
-            scope.headers.get,
-        )
+
+class _RsgiRequest(Request):
+    """A callback as Granian hands it over."""
+
+    __slots__ = ("_protocol", "_scope")
+
+    def __init__(self, scope: Scope, protocol: HTTPProtocol) -> None:
+        query = scope.query_string.encode("utf-8", "surrogateescape")
+        super().__init__(scope.method, scope.path[len(PATH) :].strip("/"), query)
+        self._scope = scope
+        self._protocol = protocol
+
+    async def read(self, limit: int) -> bytes | None:
+        declared: str | None = self._scope.headers.get("content-length")
+        if declared is not None and declared.isdecimal() and len(declared) < 20:
+            return await self._protocol() if int(declared) <= limit else None
+        chunks = []
+        size = 0
+        async for chunk in self._protocol:
+            size += len(chunk)
+            if size > limit:
+                return None
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def header(self, name: str) -> str | None:
+        found: str | None = self._scope.headers.get(name)
+        return found
+
+    def send(self, answer: Answer) -> None:
         headers = [("content-type", answer.media_type)] if answer.media_type else []
         if answer is NOT_ALLOWED:
             headers.append(("allow", "GET, POST"))
-        protocol.response_bytes(answer.status, headers, answer.body)
-
-
-async def _read(scope: Scope, protocol: HTTPProtocol, limit: int) -> bytes | None:
-    """Return the whole body, or None as soon as it is known to be over ``limit`` bytes."""
-    declared: str | None = scope.headers.get("content-length")
-    if declared is not None and declared.isdecimal() and len(declared) < 20:
-        return await protocol() if int(declared) <= limit else None
-    chunks = []
-    size = 0
-    async for chunk in protocol:
-        size += len(chunk)
-        if size > limit:
-            return None
-        chunks.append(chunk)
-    return b"".join(chunks)
+        self._protocol.response_bytes(answer.status, headers, answer.body)
 
 
 async def bridge(app: ASGIApp, scope: Scope, protocol: HTTPProtocol) -> None:

@@ -10,6 +10,7 @@ from gateway.errors import BotError
 from gateway.inbound.context import Context
 from gateway.inbound.handlers import Call, Handler, bind_around, bind_handler, name_of
 from gateway.protocol.messages import Message
+from gateway.protocol.replies import Reply, to_reply
 
 CallNext = Callable[..., Awaitable[Any]]
 Middleware = Callable[[Message, Context, CallNext], Awaitable[Any]]
@@ -35,6 +36,9 @@ class Route(NamedTuple):
     handler: Handler
     middlewares: tuple[Middleware, ...]
     on_error: Call | None
+    background: bool = False
+    instant: Reply | None = None
+    """What the user is answered before a background handler runs."""
 
 
 class Bot:
@@ -47,29 +51,45 @@ class Bot:
     """
 
     def __init__(self) -> None:
-        self._entries: list[tuple[type[Message], tuple[Condition, ...], Handler] | Bot] = []
+        self._entries: list[Route | Bot] = []
         self._middlewares: list[Middleware] = []
         self._on_error: Call | None = None
 
-    def on(self, kind: type[Message], **conditions: Any) -> Callable[[_F], _F]:
+    def on(
+        self,
+        kind: type[Message],
+        *,
+        background: bool = False,
+        instant: Reply | str | None = None,
+        **conditions: Any,
+    ) -> Callable[[_F], _F]:
         r"""Register the decorated function for messages of ``kind`` and its subclasses.
 
         A condition names a field: ``content="帮助"`` takes an equal value,
         ``content=re.compile(r"订单\s*(\d+)")`` a value the pattern is found in (``re.search``),
         and the groups of one pattern are passed on as arguments. ``key`` is short for
         ``event_key``. Raises BotError where the field does not exist or the function does not fit.
+
+        With ``background`` the message is stored durably and WeChat answered at once, with
+        ``instant`` if it is given; the handler runs later, here or in a `gateway worker`, again and
+        again until it succeeds, so it must bear being called twice. What it returns goes to the
+        user as a customer-service message.
         """
         # An author who runs no type checker may give anything.
         if not isinstance(kind, type) or not issubclass(kind, Message):  # type: ignore[redundant-expr]
             raise BotError(f"bot.on({kind!r}): give a message or event class, such as Text")
+        if instant is not None and not background:
+            raise BotError(f"bot.on({kind.__name__}, instant=…): only with background=True")
         checked = tuple(_condition(kind, name, value) for name, value in conditions.items())
         patterns = [c.pattern for c in checked if c.pattern is not None]
         if sum(1 for p in patterns if p.groups) > 1:
             raise BotError(f"bot.on({kind.__name__}): only one pattern may have groups")
         pattern = next((p for p in patterns if p.groups), None)
+        said = to_reply(instant)
 
         def register(function: _F) -> _F:
-            self._entries.append((kind, checked, bind_handler(function, pattern)))
+            handler = bind_handler(function, pattern)
+            self._entries.append(Route(kind, checked, handler, (), None, background, said))
             return function
 
         return register
@@ -128,7 +148,7 @@ class Bot:
                     for route in entry.routes()
                 ]
             else:
-                routes.append(Route(*entry, self.middlewares, self._on_error))
+                routes.append(entry._replace(middlewares=self.middlewares, on_error=self._on_error))
         return routes
 
     def included(self) -> list[Bot]:

@@ -8,6 +8,7 @@ The rules stand here, as a pure function over one message's record; a store keep
 Redis store has the same rules once more, in its script; one suite of tests runs over both.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, Final, NamedTuple
@@ -35,14 +36,16 @@ class Entry(NamedTuple):
 class Claim(NamedTuple):
     """Ask for the message; store ``entries`` with it unless an earlier claim did.
 
-    With a ``reply`` it is Done at once: nothing but the entries is to be handled. ``resume`` is a
-    consumer's: it takes a message over whose deliveries were answered already (GiveUp).
+    With a ``reply`` it is Done at once: nothing but the entries is to be handled. ``again`` is set
+    by a delivery that asked before, and is not counted twice. ``resume`` is a consumer's: it takes
+    a message over whose deliveries were answered already (GiveUp).
     """
 
     key: bytes
     owner: bytes
     entries: tuple[Entry, ...] = ()
     reply: bytes = b""
+    again: bool = False
     resume: bool = False
 
 
@@ -86,6 +89,7 @@ class Put(NamedTuple):
     key: bytes
     entries: tuple[Entry, ...]
     reply: bytes = b""
+    given_up: bool = False
 
 
 class Ack(NamedTuple):
@@ -97,11 +101,12 @@ class Ack(NamedTuple):
 
 
 class Retry(NamedTuple):
-    """Put an entry back, to be taken again after ``delay`` seconds."""
+    """Put an entry back, to be taken again after ``delay`` seconds; it had ``deliveries``."""
 
     lane: str
     id: str
     delay: float
+    deliveries: int
 
 
 class Hold(NamedTuple):
@@ -181,7 +186,7 @@ def _claim(record: Record, step: Claim, now: float) -> _Advanced:
             return Outcome(State.IN_FLIGHT if held else State.DONE, record.attempts, age), ()
         record.owner, record.lease = step.owner, now + LEASE_SECONDS
         return Outcome(State.FRESH, record.attempts, age), ()
-    record.attempts += 1
+    record.attempts += not step.again
     if record.reply:
         return Outcome(State.DONE, record.attempts, age, record.reply), ()
     if held and record.owner != step.owner:
@@ -194,8 +199,11 @@ def _claim(record: Record, step: Claim, now: float) -> _Advanced:
 
 
 def _finish(record: Record, step: Finish, _now: float) -> _Advanced:
-    if record.owner != step.owner:
-        # Its lease ran out: another delivery handles it, or did.
+    if record.reply and not record.given_up:
+        return Outcome(State.DONE, reply=record.reply), ()
+    if record.owner not in (b"", step.owner):
+        # Its lease ran out, and another delivery or a consumer has it. Where nobody has, its claim
+        # was made while this store was down, or was lost with it: then the reply is welcome.
         return (Outcome(State.DONE, reply=record.reply) if record.reply else _LOST), ()
     record.owner = b""
     if record.given_up:
@@ -213,7 +221,8 @@ def _give_up(record: Record, step: GiveUp, _now: float) -> _Advanced:
 
 
 def _put(record: Record, step: Put, _now: float) -> _Advanced:
-    record.reply = record.reply or step.reply
+    if not record.reply:
+        record.reply, record.given_up = step.reply, step.given_up
     return Outcome(State.DONE, reply=record.reply), _once(record, step.entries)
 
 
@@ -246,3 +255,40 @@ _RULES: Final[dict[type[ClaimStep], Callable[[Record, Any, float], _Advanced]]] 
     Renew: _renew,
     Put: _put,
 }
+
+
+MAX_RECORDS: Final = 100_000
+"""Messages that Claims remembers; the oldest goes first."""
+
+
+class Claims:
+    """The records of one process."""
+
+    def __init__(self, keep: float) -> None:
+        """Remember messages for ``keep`` seconds after their first delivery."""
+        self._keep = keep
+        self._records: OrderedDict[bytes, Record] = OrderedDict()
+        self._untold: dict[bytes, Record] = {}
+
+    def advance(self, step: ClaimStep, now: float) -> tuple[Outcome, tuple[Entry, ...]]:
+        """Take a step on the record of its message."""
+        record = self._records.get(step.key)
+        if record is None or record.first + self._keep < now:
+            record = self._records[step.key] = Record(now)
+            self._records.move_to_end(step.key)
+            if len(self._records) > MAX_RECORDS:
+                self._untold.pop(self._records.popitem(last=False)[0], None)
+        outcome, entries = advance(record, step, now)
+        if record.reply:
+            self._untold[step.key] = record
+        return outcome, entries
+
+    def forget(self, key: bytes) -> None:
+        """Forget a message: its next delivery is fresh."""
+        self._records.pop(key, None)
+        self._untold.pop(key, None)
+
+    def news(self) -> list[Put]:
+        """Return what tells another store of the replies that became known since the last call."""
+        told, self._untold = self._untold, {}
+        return [Put(key, (), record.reply, record.given_up) for key, record in told.items()]

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
+from gateway.errors import StoreDown
 from gateway.inbound.claims import Outcome, Step
 
 MAX_BATCH: Final = 128
@@ -12,13 +13,17 @@ MAX_BATCH: Final = 128
 _Waiting = tuple[Step, asyncio.Future[Outcome] | None]
 
 
+Commit = Callable[[Sequence[Step]], Awaitable[Sequence[Outcome | StoreDown]]]
+"""Takes steps; one may fail alone, its error in the place of its outcome."""
+
+
 class GroupCommit:
     """Sends steps to a store in batches: at once where it is idle, else with the next batch.
 
     A batch that fails fails each of its steps, with an error of its own.
     """
 
-    def __init__(self, commit: Callable[[Sequence[Step]], Awaitable[list[Outcome]]]) -> None:
+    def __init__(self, commit: Commit) -> None:
         self._commit = commit
         self._waiting: list[_Waiting] = []
         self._sending: asyncio.Task[None] | None = None
@@ -53,7 +58,11 @@ class GroupCommit:
                         future.set_exception(type(error)(*error.args))
                 continue
             for (_, future), outcome in zip(batch, outcomes, strict=True):
-                if future is not None and not future.done():
+                if future is None or future.done():
+                    continue
+                if isinstance(outcome, StoreDown):
+                    future.set_exception(outcome)
+                else:
                     future.set_result(outcome)
         self._sending = None
 

@@ -1,7 +1,6 @@
 """What a handler may ask about the delivery that it handles, beside the message itself."""
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from types import MappingProxyType
 from urllib.parse import parse_qsl
 
@@ -11,28 +10,33 @@ from gateway.protocol.account import Account
 class Context:
     """One delivery of a message; trace id and query are worked out when they are asked for."""
 
+    __slots__ = ("_query", "_trace", "_trace_id", "account", "attempt", "raw_query")
+
     def __init__(
-        self,
-        account: Account,
-        raw_query: bytes,
-        *,
-        trace_id: Callable[[], str],
-        attempt: int,
+        self, account: Account, raw_query: bytes, *, trace_id: Callable[[], str], attempt: int = 1
     ) -> None:
         self.account = account
         """The account that the message was sent to."""
-        self._raw_query = raw_query
-        self._trace_id = trace_id
+        self.raw_query = raw_query
+        """The callback's query as it came."""
         self.attempt = attempt
-        """Which delivery of this message this is, 1 for the first, as this process saw them."""
+        """Which delivery of this message this is, 1 for the first; for a background handler, which
+        try."""
+        self._trace = trace_id
+        self._trace_id = ""
+        self._query: Mapping[str, str] | None = None
 
-    @cached_property
+    @property
     def trace_id(self) -> str:
         """32 hex digits: the caller's W3C trace, or a new one; stands in the log lines."""
-        return self._trace_id()
+        if not self._trace_id:
+            self._trace_id = self._trace()
+        return self._trace_id
 
-    @cached_property
+    @property
     def query(self) -> Mapping[str, str]:
         """The callback's query parameters, WeChat's own and those put in the URL; last one wins."""
-        pairs = parse_qsl(self._raw_query.decode("latin-1"), keep_blank_values=True)
-        return MappingProxyType(dict(pairs))
+        if self._query is None:
+            pairs = parse_qsl(self.raw_query.decode("latin-1"), keep_blank_values=True)
+            self._query = MappingProxyType(dict(pairs))
+        return self._query

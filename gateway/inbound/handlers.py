@@ -26,7 +26,6 @@ class Handler(msgspec.Struct, frozen=True):
     """A handler, ready to be called with a message, the pattern's groups, and a Context or not."""
 
     name: str
-    wants_context: bool
     _function: Call
     _context_name: str | None
     _context_at: int | None
@@ -70,7 +69,6 @@ def bind_handler(function: HandlerFunction, pattern: re.Pattern[str] | None) -> 
         context_at = parameters.index(context)
     return Handler(
         name=name,
-        wants_context=context is not None,
         _function=as_async(function),
         _context_name=None if context is None else context.name,
         # Behind a parameter that keeps its default, only its name finds it.

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from collections.abc import Awaitable
+from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -26,6 +26,13 @@ class HandlerFailed(Exception):
     """A handler raised and nothing answered for it; logged already, the cause attached."""
 
 
+class Match(NamedTuple):
+    """The route that takes a message, and what its pattern found."""
+
+    route: Route
+    found: re.Match[str] | None
+
+
 class Ingest:
     """Answers messages with a bot."""
 
@@ -33,27 +40,31 @@ class Ingest:
         self._router = Router(bot)
         # Where nothing matches, the bot's own middlewares still see the message.
         nothing = replace(bind_handler(_unmatched, None), name="no handler")
-        self._unmatched = (Route(Message, (), nothing, bot.middlewares, bot.error_handler), None)
+        self._unmatched = Match(
+            Route(Message, (), nothing, bot.middlewares, bot.error_handler), None
+        )
 
-    async def answer(self, message: Message, context: Callable[[], Context]) -> Reply | None:
+    def find(self, message: Message) -> Match:
+        """Return what takes the message."""
+        found = self._router.find(message)
+        return self._unmatched if found is None else Match(*found)
+
+    async def answer(self, match: Match, message: Message, context: Context) -> Reply | None:
         """Return the reply to a message, or None for a bare ``success``.
 
-        ``context`` makes the Context, and is called only where someone asks for it. Raises
-        HandlerFailed where a handler failed and no ``on_error`` answered.
+        Raises HandlerFailed where a handler failed and no ``on_error`` answered.
         """
-        route, found = self._router.find(message) or self._unmatched
-        asked = bool(route.middlewares) or route.handler.wants_context
-        made = context() if asked else None
+        route, found = match
         try:
-            if made is None or not route.middlewares:
-                value = await route.handler(message, found, made)
+            if not route.middlewares:
+                value = await route.handler(message, found, context)
             else:
-                value = await _chain(route, found, route.middlewares, message, made)
+                value = await _chain(route, found, route.middlewares, message, context)
             return _reply(value, message)
         except FAILURES as error:
             if _is_cancelled(error):
                 raise
-            return await _recover(error, route, message, made or context())
+            return await _recover(error, route, message, context)
 
 
 async def _unmatched(_message: Message) -> None:

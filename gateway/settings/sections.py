@@ -86,8 +86,9 @@ class StoreSettings(Section):
     """Seconds after which a store that does not answer counts as down."""
     spill: Path = Path("var/spill")
     """The folder where messages wait on this machine's disk while the store is down."""
-    dedupe_seconds: int = Field(default=300, ge=60, le=86_400)
-    """How long a message's key and reply are remembered. WeChat's tries are over in 15 seconds."""
+    dedupe_seconds: int = Field(default=600, ge=60, le=86_400)
+    """How long a message's key and reply are remembered. WeChat's tries are over in 15 seconds;
+    what refuse_replays goes by is remembered as long."""
     archive: bool = False
     """Whether every callback is kept, with what the user wrote."""
     archive_days: int = Field(default=30, ge=1)

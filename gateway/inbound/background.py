@@ -1,0 +1,77 @@
+"""Background handling: a stored message is given to its handler, what it returns to its user."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from gateway.inbound.claims import LEASE_SECONDS, Claim, Entry, Finish, Release, State
+from gateway.inbound.commit import GroupCommit
+from gateway.inbound.consumer import Later, Never
+from gateway.inbound.context import Context
+from gateway.inbound.ingest import Ingest
+from gateway.inbound.ports import Taken
+from gateway.inbound.stored import StoredMessage, store_reply, stored_message
+from gateway.protocol.account import Account
+from gateway.protocol.callback import SUCCESS
+
+
+class Background:
+    """Handles the entries of the background lane."""
+
+    def __init__(
+        self,
+        ingest: Ingest,
+        accounts: Mapping[str, Account],
+        commit: GroupCommit,
+        owner: bytes,
+    ) -> None:
+        self._ingest = ingest
+        self._accounts = accounts
+        self._commit = commit
+        self._owner = owner
+
+    async def handle(self, taken: Taken) -> tuple[Entry, ...]:
+        """Run the handler of a stored message; return the reply's entry.
+
+        Raises Later where somebody still handles it, and Never where it cannot be handled here.
+        """
+        entry = taken.entry
+        account = self._accounts.get(entry.account)
+        if account is None:
+            raise Never(f"account: the settings have none called {entry.account}")
+        try:
+            stored = stored_message(entry)
+        except msgspec.DecodeError:
+            raise Never(
+                "unreadable: the entry holds no message; was the gateway changed?"
+            ) from None
+        if stored.late:
+            return await self._resume(account, stored, taken)
+        return await self._run(account, stored, taken)
+
+    async def _run(
+        self, account: Account, stored: StoredMessage, taken: Taken
+    ) -> tuple[Entry, ...]:
+        context = Context(
+            account, stored.raw_query, trace_id=lambda: stored.trace_id, attempt=taken.deliveries
+        )
+        message = stored.message
+        reply = await self._ingest.answer(self._ingest.find(message), message, context)
+        return store_reply(account.name, message, reply) if stored.with_reply else ()
+
+    async def _resume(
+        self, account: Account, stored: StoredMessage, taken: Taken
+    ) -> tuple[Entry, ...]:
+        """Handle a message whose inline handler died behind WeChat's last try."""
+        outcome = await self._commit.submit(Claim(stored.key, self._owner, resume=True))
+        if outcome.state is State.IN_FLIGHT:
+            raise Later(2 * LEASE_SECONDS)
+        if outcome.state is State.DONE:
+            return ()
+        try:
+            late = await self._run(account, stored, taken)
+        except BaseException:
+            self._commit.post(Release(stored.key, self._owner))
+            raise
+        await self._commit.submit(Finish(stored.key, self._owner, SUCCESS, late))
+        return ()

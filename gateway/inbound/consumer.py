@@ -1,0 +1,216 @@
+"""Consumers: they take a lane's entries, handle them, and see to it that each one ends somewhere.
+
+An entry ends handled or as a dead letter, whatever dies meanwhile: it is held by a lease that its
+consumer renews, and taken by another one when that runs out. So it may be handled twice, never not
+at all.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+from gateway.errors import StoreDown, place_of
+from gateway.inbound.claims import Ack, Entry, Hold, Retry
+from gateway.inbound.commit import GroupCommit
+from gateway.inbound.ports import ENTRY_LEASE_SECONDS, DeadLetter, DeadLetters, Store, Taken
+
+_log = logging.getLogger("gateway.inbound")
+
+IDLE_SECONDS: Final = 0.1
+"""Between two looks into an empty lane; what this process stores itself is seen at once."""
+
+DOWN_SECONDS: Final = 0.5
+"""Between two tries of a store that is down."""
+
+
+class Policy(NamedTuple):
+    """How often an entry is tried, and how long it waits in between."""
+
+    max_deliveries: int
+    base: float
+    cap: float
+
+    def pause(self, deliveries: int, random: float) -> float:
+        """Return the seconds before the next try: full jitter over a capped exponential.
+
+        ``random`` is in [0, 1). Anything less spread lets what failed together come together again
+        (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/).
+        """
+        return random * min(self.cap, self.base * 2.0 ** min(deliveries - 1, 60))
+
+
+class Later(Exception):
+    """An entry's time has not come: it is put back for ``seconds``, and no try is counted."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+class Never(Exception):
+    """No try will succeed; ``reason`` is for the dead letter: a code, and what a person needs."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+Handle = Callable[[Taken], Awaitable[tuple[Entry, ...]]]
+"""Handles an entry; returns what is to be stored when it is done with."""
+
+
+class Shared(NamedTuple):
+    """What the consumers of a process have in common."""
+
+    store: Store
+    commit: GroupCommit
+    dead_letters: DeadLetters
+    name: bytes
+    """This process, to the store."""
+    policy: Policy
+    random: Callable[[], float]
+    """Numbers in [0, 1)."""
+    clock: Callable[[], float]
+    """Unix seconds."""
+
+
+class Consumer:
+    """Handles the entries of one lane, up to ``concurrency`` at a time."""
+
+    def __init__(self, lane: str, handle: Handle, shared: Shared, concurrency: int) -> None:
+        self.lane = lane
+        self._handle = handle
+        self._concurrency = concurrency
+        self._store, self._commit, self._dead_letters, self._name = shared[:4]
+        self._policy, self._random, self._clock = shared[4:]
+        self._working: dict[str, asyncio.Task[None]] = {}
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look into the lane now."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Consume until cancelled; then finish what is under way."""
+        holding = asyncio.create_task(self._hold())
+        try:
+            while True:
+                await self._pause(IDLE_SECONDS if await self._take() else DOWN_SECONDS)
+        finally:
+            if self._working:
+                await asyncio.wait(self._working.values())
+            holding.cancel()
+            with suppress(asyncio.CancelledError):
+                await holding
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait until there may be something to take, and room for it."""
+        if len(self._working) >= self._concurrency:
+            await asyncio.wait(self._working.values(), return_when=asyncio.FIRST_COMPLETED)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        self._wake.clear()
+
+    async def _take(self) -> bool:
+        """Take what there is room for; return whether the store let us."""
+        room = self._concurrency - len(self._working)
+        if room <= 0:
+            return True
+        try:
+            taken = await self._store.take(self.lane, self._name, room)
+        except StoreDown as down:
+            _log.warning("%s; lane %s waits", down, self.lane)
+            return False
+        for one in taken:
+            self._working[one.id] = asyncio.create_task(self._work(one))
+        if len(taken) == room:
+            self._wake.set()
+        return True
+
+    async def _hold(self) -> None:
+        """Renew the leases of what is under way."""
+        while True:
+            await asyncio.sleep(ENTRY_LEASE_SECONDS / 3)
+            for id_ in self._working:
+                self._commit.post(Hold(self.lane, id_, self._name))
+
+    async def _work(self, taken: Taken) -> None:
+        try:
+            await self._see_to(taken)
+        finally:
+            del self._working[taken.id]
+
+    async def _see_to(self, taken: Taken) -> None:
+        """Handle an entry, and say in the store what became of it."""
+        if taken.deliveries > self._policy.max_deliveries:
+            # It was taken, and nobody said what became of it: whoever had it died of it, perhaps.
+            await self._bury(taken, "deliveries: its consumers died or were stopped")
+            return
+        try:
+            entries = await self._handle(taken)
+        except Later as later:
+            await self._settle(
+                Retry(self.lane, taken.id, later.seconds, taken.deliveries - 1), taken
+            )
+        except Never as never:
+            await self._bury(taken, never.reason)
+        except Exception as error:
+            await self._failed(taken, error)
+        else:
+            await self._settle(Ack(self.lane, taken.id, entries), taken)
+
+    async def _failed(self, taken: Taken, error: Exception) -> None:
+        cause = error.__cause__ or error
+        reason = f"failed: {type(cause).__name__} at {place_of(cause)}"
+        if taken.deliveries >= self._policy.max_deliveries:
+            await self._bury(taken, reason)
+            return
+        pause = self._policy.pause(taken.deliveries, self._random())
+        _log.warning(
+            "lane %s: entry %s %s; try %d in %.1f s",
+            self.lane,
+            taken.id,
+            reason,
+            taken.deliveries + 1,
+            pause,
+        )
+        await self._settle(Retry(self.lane, taken.id, pause, taken.deliveries), taken)
+
+    async def _bury(self, taken: Taken, reason: str) -> None:
+        letter = DeadLetter(
+            f"{self.lane}/{taken.id}",
+            taken.entry,
+            taken.deliveries,
+            reason,
+            taken.stored_at,
+            self._clock(),
+        )
+        try:
+            await self._dead_letters.bury([letter])
+        except StoreDown as down:
+            _log.error("%s; dead letter %s waits", down, letter.id)
+            again = Retry(self.lane, taken.id, self._policy.cap, taken.deliveries - 1)
+            await self._settle(again, taken)
+            return
+        _log.error("dead letter id=%s type=%s %s", letter.id, taken.entry.kind, reason)
+        await self._settle(Ack(self.lane, taken.id), taken)
+
+    async def _settle(self, step: Ack | Retry, taken: Taken) -> None:
+        """Take a step that must not be lost; while the store is down, as long as the lease lasts.
+
+        After that the entry is another consumer's.
+        """
+        until = asyncio.get_running_loop().time() + ENTRY_LEASE_SECONDS
+        while True:
+            try:
+                await self._commit.submit(step)
+                return
+            except StoreDown as down:
+                if asyncio.get_running_loop().time() >= until:
+                    _log.error("%s; entry %s will be taken again", down, taken.id)
+                    return
+                await asyncio.sleep(DOWN_SECONDS)

@@ -1,0 +1,306 @@
+"""Each message is handled once and answered once, however often it is delivered.
+
+The first delivery that claims a message runs its handler. Another one that comes meanwhile waits
+for the same reply, in this process or any other; one that comes later gets it from memory or the
+store. The reply that is not there in time goes by the settings' ``late_reply``.
+"""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Final, Protocol
+
+from gateway.inbound.claims import (
+    LEASE_SECONDS,
+    Claim,
+    Entry,
+    Finish,
+    GiveUp,
+    Outcome,
+    Release,
+    Renew,
+    State,
+)
+from gateway.inbound.commit import GroupCommit
+from gateway.inbound.context import Context
+from gateway.inbound.ingest import Ingest, Match
+from gateway.inbound.stored import store_message, store_reply
+from gateway.protocol.callback import SUCCESS
+from gateway.protocol.messages import Message
+from gateway.protocol.replies import Reply
+
+_log = logging.getLogger("gateway.inbound")
+
+TRIES: Final = 3
+"""How often WeChat delivers a message (PROTOCOL 3)."""
+
+WAITS: Final = 5.0
+"""Seconds that WeChat waits for an answer (PROTOCOL 3)."""
+
+LAST_AFTER: Final = (TRIES - 1) * WAITS - 0.5
+"""A delivery that comes these seconds after the first is the last one, whatever was counted: one
+of those before it may never have arrived."""
+
+HOLD: Final = WAITS + 0.5
+"""Seconds after which a delivery that was left to the next one is let go: WeChat is gone."""
+
+SWEEP: Final = 0.1
+"""Seconds between two looks at what runs."""
+
+MAX_RECENT: Final = 4096
+"""Replies that a process remembers itself."""
+
+_POLL: Final = (0.05, 0.5)
+"""Seconds between two looks at another process's claim: at first, and at most."""
+
+
+class LateReply(StrEnum):
+    """What becomes of a reply that is not there by the deadline."""
+
+    JOIN = "join"
+    CUSTOMER_SERVICE = "customer_service"
+    SUCCESS = "success"
+
+
+class Delivery(Protocol):
+    """One delivery of a message, as it came in."""
+
+    context: Context
+    message: Message
+    key: bytes
+
+    def seal(self, reply: Reply | None) -> bytes:
+        """Return the body that answers with this reply."""
+
+    def answer(self, body: bytes) -> None:
+        """Answer, unless it is answered already."""
+
+
+class _Run:
+    """A message that this process handles, or waits for."""
+
+    __slots__ = ("age", "attempt", "delivery", "ended", "handling", "overdue", "renewed", "started")
+
+    def __init__(self, delivery: Delivery, started: float) -> None:
+        self.delivery = delivery
+        self.started = started
+        self.renewed = started
+        self.attempt = 1
+        self.age = 0.0
+        """Seconds that the message was old at the start."""
+        self.handling = False
+        self.overdue = False
+        self.ended: asyncio.Future[None] | None = None
+        """Made by the first that waits for the end."""
+
+
+class Deliveries:
+    """Answers deliveries."""
+
+    def __init__(
+        self,
+        ingest: Ingest,
+        commit: GroupCommit,
+        owner: bytes,
+        *,
+        deadline: float,
+        late_reply: LateReply,
+        on_stored: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``owner`` names this process to the store; ``on_stored`` wakes its consumers."""
+        self._ingest = ingest
+        self._commit = commit
+        self._owner = owner
+        self._deadline = deadline
+        self._late_reply = late_reply
+        self._on_stored = on_stored
+        self._clock = clock
+        self._runs: dict[bytes, _Run] = {}
+        self._recent: OrderedDict[bytes, bytes] = OrderedDict()
+        self._sweeping = False
+        self._giving_up: set[asyncio.Task[None]] = set()
+
+    async def answer(self, delivery: Delivery) -> None:
+        """Answer a delivery, or leave it to the next one.
+
+        Raises HandlerFailed where the handler did, and StoreDown where nothing durable takes what
+        must not be lost; the message is free for the next delivery then.
+        """
+        key, arrived = delivery.key, self._clock()
+        again = False
+        while True:
+            reply = self._recent.get(key)
+            if reply is not None:
+                delivery.answer(reply)
+                return
+            run = self._runs.get(key)
+            if run is None:
+                run = self._runs[key] = _Run(delivery, arrived)
+                self._watch()
+                try:
+                    ended = await self._lead(run, again)
+                finally:
+                    self._end(key, run)
+            else:
+                ended = await self._join(run, delivery, arrived)
+            if ended:
+                return
+            again = True
+
+    async def is_changed(self, request: bytes, body: bytes) -> bool:
+        """Tell whether a request came before with another body; both are digests."""
+        outcome = await self._commit.submit(Claim(request, self._owner, reply=body))
+        return outcome.state is State.DONE and outcome.reply != body
+
+    def _end(self, key: bytes, run: _Run) -> None:
+        del self._runs[key]
+        if run.ended is not None and not run.ended.done():
+            run.ended.set_result(None)
+
+    async def _lead(self, run: _Run, again: bool) -> bool:
+        """Claim the message for this process; return whether its delivery is done with."""
+        delivery = run.delivery
+        match = self._ingest.find(delivery.message)
+        entries: tuple[Entry, ...] = ()
+        reply = b""
+        if match.route.background:
+            entries = (store_message(delivery.key, delivery.message, delivery.context),)
+            reply = delivery.seal(match.route.instant)
+        claim = Claim(delivery.key, self._owner, entries, reply, again)
+        outcome = await self._commit.submit(claim)
+        if outcome.state is State.IN_FLIGHT:
+            outcome = await self._wait(run, claim._replace(again=True), outcome)
+        if outcome.state is State.DONE:
+            self._know(delivery, outcome.reply)
+        elif outcome.state is State.IN_FLIGHT:
+            # Left to the next delivery.
+            return True
+        elif reply:
+            self._know(delivery, reply)
+            self._on_stored()
+        else:
+            run.attempt, run.age = outcome.attempt, outcome.age
+            return await self._handle(run, match)
+        return True
+
+    async def _handle(self, run: _Run, match: Match) -> bool:
+        """Run the handler and answer with what it returns."""
+        delivery, context = run.delivery, run.delivery.context
+        context.attempt = run.attempt
+        run.handling = True
+        try:
+            reply = await self._ingest.answer(match, delivery.message, context)
+            body = delivery.seal(reply)
+        except BaseException:
+            self._commit.post(Release(delivery.key, self._owner))
+            raise
+        run.handling = False
+        if self._clock() - run.started < self._deadline and not run.overdue:
+            # Nobody can have given the message up yet, so the reply need not wait for the store.
+            self._know(delivery, body)
+            self._commit.post(Finish(delivery.key, self._owner, body))
+            return True
+        late: tuple[Entry, ...] = ()
+        if self._late_reply is not LateReply.SUCCESS:
+            late = store_reply(context.account.name, delivery.message, reply)
+        outcome = await self._commit.submit(Finish(delivery.key, self._owner, body, late))
+        if outcome.state is not State.DONE:
+            # The lease ran out, and another delivery handles it.
+            return False
+        self._know(delivery, outcome.reply)
+        if late and outcome.reply != body:
+            self._on_stored()
+        return True
+
+    async def _join(self, run: _Run, delivery: Delivery, arrived: float) -> bool:
+        """Wait for a run of this process; return whether this delivery is done with."""
+        run.attempt += 1
+        if run.ended is None:
+            run.ended = asyncio.get_running_loop().create_future()
+        last = self._is_last(run.attempt, run.age + arrived - run.started)
+        await asyncio.wait([run.ended], timeout=self._patience(last, arrived))
+        if run.ended.done():
+            return False
+        if last:
+            await self._give_up(delivery)
+        return True
+
+    async def _wait(self, run: _Run, claim: Claim, outcome: Outcome) -> Outcome:
+        """Wait for another process's reply, or for its claim; return what it comes to."""
+        run.attempt, run.age = outcome.attempt, outcome.age
+        last = self._is_last(outcome.attempt, outcome.age)
+        pause, most = _POLL
+        while outcome.state is State.IN_FLIGHT:
+            left = self._patience(last, run.started)
+            if left <= 0:
+                if last:
+                    await self._give_up(run.delivery)
+                return outcome
+            await asyncio.sleep(min(pause, left))
+            pause = min(2 * pause, most)
+            outcome = await self._commit.submit(claim)
+        return outcome
+
+    def _is_last(self, attempt: int, age: float) -> bool:
+        """Tell whether no delivery will come after this one that could carry the reply."""
+        return self._late_reply is not LateReply.JOIN or attempt >= TRIES or age >= LAST_AFTER
+
+    def _patience(self, last: bool, arrived: float) -> float:
+        return arrived + (self._deadline if last else HOLD) - self._clock()
+
+    async def _give_up(self, delivery: Delivery) -> None:
+        """Answer without the handler's reply; the message is stored, in case the handler dies."""
+        entry = store_message(
+            delivery.key,
+            delivery.message,
+            delivery.context,
+            late=True,
+            with_reply=self._late_reply is not LateReply.SUCCESS,
+            # Nobody else may have it while its claim holds.
+            delay=2 * LEASE_SECONDS,
+        )
+        outcome = await self._commit.submit(GiveUp(delivery.key, SUCCESS, entry))
+        delivery.answer(outcome.reply)
+
+    def _know(self, delivery: Delivery, reply: bytes) -> None:
+        """Answer, and remember the answer for later deliveries."""
+        self._recent[delivery.key] = reply
+        if len(self._recent) > MAX_RECENT:
+            self._recent.popitem(last=False)
+        delivery.answer(reply)
+
+    def _watch(self) -> None:
+        if not self._sweeping:
+            self._sweeping = True
+            asyncio.get_running_loop().call_later(SWEEP, self._sweep)
+
+    def _sweep(self) -> None:
+        """Renew the claims of what runs long; give up what is overdue."""
+        now = self._clock()
+        for run in self._runs.values():
+            if not run.handling:
+                continue
+            if now - run.renewed >= LEASE_SECONDS / 3:
+                run.renewed = now
+                self._commit.post(Renew(run.delivery.key, self._owner))
+            if now - run.started >= self._deadline and not run.overdue:
+                run.overdue = True
+                if self._is_last(run.attempt, run.age):
+                    self._start_giving_up(run.delivery)
+        self._sweeping = bool(self._runs)
+        if self._sweeping:
+            asyncio.get_running_loop().call_later(SWEEP, self._sweep)
+
+    def _start_giving_up(self, delivery: Delivery) -> None:
+        task = asyncio.get_running_loop().create_task(self._give_up(delivery))
+        self._giving_up.add(task)
+        task.add_done_callback(self._gave_up)
+
+    def _gave_up(self, task: asyncio.Task[None]) -> None:
+        self._giving_up.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _log.warning("%s; a late reply was left to WeChat's next try", task.exception())

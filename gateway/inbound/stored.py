@@ -1,0 +1,77 @@
+"""Messages and replies as entries hold them: what is to be done later, in which lane."""
+
+import logging
+from typing import Any, Final
+
+import msgspec
+
+from gateway.inbound.claims import Entry
+from gateway.inbound.context import Context
+from gateway.protocol.customer_service import customer_service_message
+from gateway.protocol.decode import decode
+from gateway.protocol.messages import Message
+from gateway.protocol.replies import Reply
+
+BACKGROUND: Final = "background"
+"""The lane of messages whose handlers run after WeChat was answered."""
+
+CUSTOMER_SERVICE: Final = "customer_service"
+"""The lane of replies that go to their users as customer-service messages."""
+
+
+_log = logging.getLogger("gateway.inbound")
+
+
+class StoredMessage(msgspec.Struct, frozen=True, array_like=True):
+    """A message as an entry of the background lane."""
+
+    key: bytes
+    """Its dedupe key."""
+    fields: dict[str, Any]
+    raw_query: bytes
+    trace_id: str
+    late: bool = False
+    """Whether an inline handler had it, and may have it still: its claim decides who goes on."""
+    with_reply: bool = True
+    """Whether what the handler returns goes to the user."""
+
+    @property
+    def message(self) -> Message:
+        """The message itself."""
+        return decode(self.fields)
+
+
+def store_message(
+    key: bytes,
+    message: Message,
+    context: Context,
+    *,
+    late: bool = False,
+    with_reply: bool = True,
+    delay: float = 0.0,
+) -> Entry:
+    """Return the entry that holds a message."""
+    stored = StoredMessage(key, message.raw, context.raw_query, context.trace_id, late, with_reply)
+    body = msgspec.msgpack.encode(stored)
+    return Entry(BACKGROUND, context.account.name, type(message).__name__, body, delay)
+
+
+_decoder = msgspec.msgpack.Decoder(StoredMessage)
+
+
+def stored_message(entry: Entry) -> StoredMessage:
+    """Return the message in an entry; raise msgspec.DecodeError where there is none."""
+    return _decoder.decode(entry.body)
+
+
+def store_reply(account: str, message: Message, reply: Reply | None) -> tuple[Entry, ...]:
+    """Return the entry that sends a reply as a customer-service message; none for no reply."""
+    if reply is None:
+        return ()
+    job = customer_service_message(reply, message.from_user_name)
+    if job is None:
+        _log.warning(
+            "a late %s was dropped: only a passive reply can do that", type(reply).__name__
+        )
+        return ()
+    return (Entry(CUSTOMER_SERVICE, account, reply.msg_type, msgspec.json.encode(job)),)
