@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -130,6 +131,11 @@ def text_document(content: str = "你好", **changes: Any) -> dict[str, Any]:
         "Content": content,
         "MsgId": 24_000_000_000_000_101,
     } | changes
+
+
+def fresh_text(content: str = "你好", **changes: Any) -> dict[str, Any]:
+    """Return a text message that no gateway has seen yet."""
+    return text_document(content, MsgId=time.time_ns()) | changes
 
 
 def random_bytes() -> bytes:

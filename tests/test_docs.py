@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.explain import describe
-from gateway.settings import AccountSettings
+from gateway.settings.sections import AccountSettings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

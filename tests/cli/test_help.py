@@ -8,7 +8,7 @@ import pytest
 from gateway import __version__
 from gateway.cli import gateway
 from gateway.kernels import IMPLEMENTATION
-from gateway.settings import AccountSettings, ServerSettings
+from gateway.settings.sections import AccountSettings, ServerSettings
 from gateway.simulator.documents import EVENTS
 from tests.cli.running import Command, run_process
 

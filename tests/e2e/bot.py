@@ -46,6 +46,14 @@ async def show_context(message: Text, context: Context) -> str:
     return f"{context.account.name} {context.attempt} {context.trace_id} {tenant}"
 
 
+@bot.on(Text, content="flaky")
+async def flaky(message: Text, context: Context) -> str:
+    """Fail at first."""
+    if context.attempt == 1:
+        raise RuntimeError
+    return f"attempt {context.attempt}"
+
+
 @bot.on(Text, content="thread")
 def in_thread(message: Text) -> str:
     """Tell whether a plain function runs off the event loop's thread."""

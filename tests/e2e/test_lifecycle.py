@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -18,14 +19,14 @@ import pytest
 from gateway.simulator.platform import Outcome, Platform
 from tests.e2e.server import ACCOUNTS, ROOT, Server, running
 from tests.e2e.test_serving import _make
-from tests.support import AES_KEY, OPEN_ID, TOKEN, make_sender, text_document
+from tests.support import AES_KEY, OPEN_ID, TOKEN, fresh_text, make_sender
 
 
 def _send(server: Server, content: str, path: str = "/wechat/main") -> Outcome:
     async def deliver() -> Outcome:
         async with aiohttp.ClientSession() as session:
             platform = Platform(session, make_sender(), server.url + path)
-            return await platform.deliver(lambda: _make(make_sender(), text_document(content)), 1)
+            return await platform.deliver(partial(_make, make_sender(), fresh_text(content)), 1)
 
     return asyncio.run(deliver())
 
@@ -87,7 +88,7 @@ def _children(pid: int) -> list[int]:
 
 def test_nothing_a_sender_does_leaves_a_traceback(tmp_path: Path) -> None:
     with running("rsgi", tmp_path) as server:
-        callback = _make(make_sender(), text_document())
+        callback = _make(make_sender(), fresh_text())
         line = f"POST /wechat/main?{callback.query} HTTP/1.1"
         head = f"{line}\r\nHost: x\r\nContent-Length: 9000\r\n\r\n".encode()
         chunked = head.replace(b"Content-Length: 9000", b"Transfer-Encoding: chunked")
@@ -215,7 +216,7 @@ COMMANDS = [
     (["text", "hi", "--json"], 0, "hi"),
     (["text", "nothing"], 0, "success"),
     (["text", "fail"], 1, "该公众号暂时无法提供服务"),
-    (["text", "context", "--msg-id", "42", "--repeat", "2"], 0, "main 2"),
+    (["text", "context", "--msg-id", "42", "--repeat", "2"], 0, "main 1"),
     (["text", "hi", "--from", OPEN_ID], 0, "hi"),
     (["image"], 0, "Image"),
     (["voice", "media-1", "--recognition", "hello"], 0, "Voice"),

@@ -18,7 +18,7 @@ from gateway.simulator.documents import EVENTS, MESSAGES, Document, event, messa
 from gateway.simulator.platform import Outcome, Platform
 from gateway.simulator.sealing import Callback, Fault, Sender, make_callback, make_verification
 from tests.e2e.server import Server
-from tests.support import ACCOUNT_ID, AES_KEY, APP_ID, OPEN_ID, TOKEN, make_sender, text_document
+from tests.support import ACCOUNT_ID, AES_KEY, APP_ID, OPEN_ID, TOKEN, fresh_text, make_sender
 
 NOBODY_LEARNS = {"content-length": "0"}
 
@@ -54,7 +54,7 @@ def _deliver(
 
 
 def _reply(server: Server, content: str, **named: Any) -> Any:
-    outcome = _deliver(server, text_document(content), **named)
+    outcome = _deliver(server, fresh_text(content), **named)
     assert outcome.status == 200
     assert outcome.complaint == ""
     return outcome.reply
@@ -78,7 +78,12 @@ def test_a_text_comes_in_and_its_reply_goes_out(
 @pytest.mark.parametrize("msg_type", MESSAGES)
 def test_every_type_of_message_reaches_its_handler(server: Server, msg_type: str) -> None:
     sent = message(
-        msg_type, MESSAGES[msg_type], to=ACCOUNT_ID, sender=OPEN_ID, now=int(time.time()), msg_id=1
+        msg_type,
+        MESSAGES[msg_type],
+        to=ACCOUNT_ID,
+        sender=OPEN_ID,
+        now=int(time.time()),
+        msg_id=time.time_ns(),
     )
     reply = _deliver(server, sent).reply
     assert reply is not None
@@ -114,14 +119,14 @@ def test_replies_of_other_types_go_out(server: Server) -> None:
 
 
 def test_none_is_answered_success(server: Server) -> None:
-    callback = _make(make_sender(), text_document("nothing"))
+    callback = _make(make_sender(), fresh_text("nothing"))
     status, headers, body = server.ask("POST", f"/wechat/main?{callback.query}", callback.body)
     assert (status, body) == (200, b"success")
     assert headers["content-type"].startswith("text/plain")
 
 
 def test_a_sealed_reply_is_xml(server: Server) -> None:
-    callback = _make(make_sender(), text_document())
+    callback = _make(make_sender(), fresh_text())
     status, headers, body = server.ask("POST", f"/wechat/main?{callback.query}", callback.body)
     assert status == 200
     assert headers["content-type"].startswith("text/xml")
@@ -143,7 +148,7 @@ def test_a_plain_function_runs_in_a_thread(server: Server) -> None:
 
 
 def test_the_context_tells_about_the_delivery(server: Server) -> None:
-    sent = text_document("context", MsgId=time.time_ns())
+    sent = fresh_text("context")
     first = _deliver(server, sent, query="?tenant=a%20b").reply
     second = _deliver(server, sent).reply
     assert first is not None
@@ -151,12 +156,20 @@ def test_the_context_tells_about_the_delivery(server: Server) -> None:
     account, attempt, trace, tenant = first["Content"].split(maxsplit=3)
     assert (account, attempt, tenant) == ("main", "1", "a b")
     assert len(trace) == 32
-    assert second["Content"].split()[1] == "2"
+    assert second == first
+
+
+def test_a_failed_delivery_leaves_the_message_to_the_next_one(server: Server) -> None:
+    sent = fresh_text("flaky")
+    outcome = _deliver(server, sent, tries=3)
+    assert [attempt.status for attempt in outcome.attempts] == [500, 200]
+    assert outcome.reply is not None
+    assert outcome.reply["Content"] == "attempt 2"
 
 
 def test_a_trace_that_comes_with_the_request_is_kept(server: Server) -> None:
     trace = "0af7651916cd43dd8448eb211c80319c"
-    callback = _make(make_sender(Mode.PLAIN), text_document("context"))
+    callback = _make(make_sender(Mode.PLAIN), fresh_text("context"))
     _, _, body = server.ask(
         "POST",
         f"/wechat/plain?{callback.query}",
@@ -208,13 +221,13 @@ class TestVerification:
 
 def _bad_requests() -> list[tuple[str, str, bytes]]:
     """Return name, path and body of requests that must all get the same refusal."""
-    good = _make(make_sender(), text_document())
-    plain = _make(make_sender(Mode.PLAIN), text_document())
-    other = _make(make_sender(), text_document(ToUserName="gh_other"))
+    good = _make(make_sender(), fresh_text())
+    plain = _make(make_sender(Mode.PLAIN), fresh_text())
+    other = _make(make_sender(), fresh_text(ToUserName="gh_other"))
     faults = [
         (f"bad {fault}", f"/wechat/main?{bad.query}", bad.body)
         for fault in Fault
-        for bad in [_make(make_sender(), text_document(), fault)]
+        for bad in [_make(make_sender(), fresh_text(), fault)]
     ]
     path = f"/wechat/main?{good.query}"
     unsigned = good.query.partition("&msg_signature")[0]
@@ -262,7 +275,7 @@ class TestRefusals:
     def test_in_plain_mode_a_request_again_is_taken_and_with_another_body_refused(
         self, server: Server
     ) -> None:
-        callback = _make(make_sender(Mode.PLAIN), text_document("genuine"))
+        callback = _make(make_sender(Mode.PLAIN), fresh_text("genuine"))
         path = f"/wechat/plain?{callback.query}"
         assert [server.ask("POST", path, callback.body)[0] for _ in range(3)] == [200] * 3
         forged = callback.body.replace(b"genuine", b"forged")
@@ -272,7 +285,7 @@ class TestRefusals:
     def test_refusals_are_logged_by_reason_without_a_word_of_what_was_sent(
         self, server: Server
     ) -> None:
-        spoiled = _make(make_sender(), text_document("PRIVATE-TEXT"), Fault.SIGNATURE)
+        spoiled = _make(make_sender(), fresh_text("PRIVATE-TEXT"), Fault.SIGNATURE)
         server.ask("POST", f"/wechat/main?{spoiled.query}", spoiled.body)
         until = time.monotonic() + 5
         while "reason=signature" not in server.log and time.monotonic() < until:
@@ -308,7 +321,7 @@ class TestRefusals:
     def test_a_body_over_the_cap_is_413_and_one_at_the_cap_is_read(
         self, server: Server, chunked: bool
     ) -> None:
-        callback = _make(make_sender(), text_document())
+        callback = _make(make_sender(), fresh_text())
         path = f"/wechat/main?{callback.query}"
         for size, status in ((65536, 403), (65537, 413), (3_000_000, 413)):
             whole = b"x" * size
@@ -321,7 +334,7 @@ class TestRefusals:
                 assert status == 413
 
     def test_a_request_cut_in_the_middle_harms_nobody(self, server: Server) -> None:
-        callback = _make(make_sender(), text_document())
+        callback = _make(make_sender(), fresh_text())
         line = f"POST /wechat/main?{callback.query} HTTP/1.1"
         head = f"{line}\r\nHost: x\r\nContent-Length: 9000\r\n\r\n"
         for cut in (b"", callback.body[:100]):
@@ -352,7 +365,7 @@ class TestFailures:
     def test_a_failing_handler_is_a_500_with_an_empty_body(
         self, server: Server, content: str
     ) -> None:
-        callback = _make(make_sender(), text_document(content))
+        callback = _make(make_sender(), fresh_text(content))
         status, _, body = server.ask("POST", f"/wechat/main?{callback.query}", callback.body)
         assert (status, body) == (500, b"")
 
@@ -360,7 +373,7 @@ class TestFailures:
         self, server: Server
     ) -> None:
         trace = f"{time.time_ns():032x}"
-        callback = _make(make_sender(), text_document("fail"))
+        callback = _make(make_sender(), fresh_text("fail"))
         server.ask(
             "POST",
             f"/wechat/main?{callback.query}",
@@ -374,7 +387,7 @@ class TestFailures:
         assert OPEN_ID not in server.log
 
     def test_wechat_tries_three_times_and_tells_the_user(self, server: Server) -> None:
-        outcome = _deliver(server, text_document("fail"), tries=3)
+        outcome = _deliver(server, fresh_text("fail"), tries=3)
         assert [attempt.status for attempt in outcome.attempts] == [500, 500, 500]
         assert outcome.complaint == "status 500"
 
@@ -401,7 +414,7 @@ def test_many_callbacks_at_once_each_get_their_own_reply(server: Server) -> None
     sender = make_sender()
 
     def callback(number: int) -> Callback:
-        return _make(sender, text_document(f"number {number}", FromUserName=f"o{number}"))
+        return _make(sender, fresh_text(f"number {number}", FromUserName=f"o{number}"))
 
     async def deliver_all() -> list[Outcome]:
         async with aiohttp.ClientSession() as session:

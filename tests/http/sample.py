@@ -12,7 +12,7 @@ from gateway.http.callback import CallbackEndpoint
 from gateway.http.refusals import Refusals
 from gateway.http.rsgi import GatewayApp
 from gateway.inbound.bot import Bot
-from gateway.inbound.ingest import Ingest
+from tests.inbound.driving import make_deliveries
 
 events: list[str] = []
 
@@ -76,6 +76,9 @@ app = GatewayApp(
         logging_config=None,
     ),
     CallbackEndpoint(
-        {}, Ingest(Bot()), Refusals(lambda: asyncio.get_running_loop().call_later), max_body=1000
+        {},
+        make_deliveries(Bot()),
+        Refusals(lambda: asyncio.get_running_loop().call_later),
+        max_body=1000,
     ),
 )

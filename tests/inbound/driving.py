@@ -5,7 +5,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from gateway import Bot, Context, Message, Reply
+from gateway.adapters.memory import MemoryStore
+from gateway.inbound.commit import GroupCommit
+from gateway.inbound.deliveries import Deliveries, LateReply
 from gateway.inbound.ingest import Ingest
+from gateway.inbound.ports import Store
 from tests.support import make_account
 
 TRACE: Final = "0123456789abcdef0123456789abcdef"
@@ -21,11 +25,27 @@ def make_context(
     return Context(make_account(), query, trace_id=trace_id, attempt=attempt)
 
 
-def answer(
-    bot: Bot, message: Message, context: Callable[[], Context] = make_context
-) -> Reply | None:
+async def ask(ingest: Ingest, message: Message, context: Context | None = None) -> Reply | None:
+    """Return what the first matching handler answers."""
+    return await ingest.answer(ingest.find(message), message, context or make_context())
+
+
+def answer(bot: Bot, message: Message, context: Context | None = None) -> Reply | None:
     """Return what a bot answers to one message."""
-    return asyncio.run(Ingest(bot).answer(message, context))
+    return asyncio.run(ask(Ingest(bot), message, context))
+
+
+def make_deliveries(
+    bot: Bot,
+    store: Store | None = None,
+    *,
+    owner: bytes = b"process1",
+    deadline: float = 4.5,
+    late_reply: LateReply = LateReply.JOIN,
+) -> Deliveries:
+    """Return the deliveries of one process, which commits to the store."""
+    commit = GroupCommit((store or MemoryStore(600)).commit)
+    return Deliveries(Ingest(bot), commit, owner, deadline=deadline, late_reply=late_reply)
 
 
 def registered(handler: Any, kind: type[Message], **conditions: Any) -> Bot:

@@ -28,7 +28,7 @@ from gateway import (
 from gateway.errors import WrongReply
 from gateway.inbound.ingest import HandlerFailed, Ingest
 from gateway.protocol import replies
-from tests.inbound.driving import TRACE, answer, make_context, registered
+from tests.inbound.driving import TRACE, answer, ask, registered
 from tests.support import AES_KEY, TOKEN
 
 SECRET = "SECRET-IN-EXCEPTION"
@@ -320,18 +320,6 @@ def test_a_middlewares_failure_without_a_handler_is_logged_too(
     assert SECRET not in line
 
 
-def test_a_failure_makes_one_context_for_its_line() -> None:
-    made: list[Context] = []
-
-    def make() -> Context:
-        made.append(make_context())
-        return made[-1]
-
-    with pytest.raises(HandlerFailed):
-        answer(registered(_raises(LookupError()), Text), MESSAGE, make)
-    assert len(made) == 1
-
-
 def test_a_bot_answers_on_after_a_failure() -> None:
     bot = Bot()
     bot.on(Text, content="bad")(_raises(LookupError()))
@@ -371,7 +359,7 @@ def test_a_request_that_is_itself_cancelled_stays_so() -> None:
     ingest = Ingest(registered(waits, Text))
 
     async def cancel() -> None:
-        task = asyncio.ensure_future(ingest.answer(MESSAGE, make_context))
+        task = asyncio.ensure_future(ask(ingest, MESSAGE))
         await asyncio.sleep(0)
         task.cancel()
         await task
@@ -394,7 +382,7 @@ def test_an_on_error_that_fails_leaves_no_reference_cycle() -> None:
         try:
             for _ in range(10):
                 with suppress(HandlerFailed):
-                    await ingest.answer(MESSAGE, make_context)
+                    await ask(ingest, MESSAGE)
             return gc.collect()
         finally:
             gc.enable()

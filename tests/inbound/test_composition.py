@@ -7,7 +7,7 @@ import pytest
 
 from gateway import Bot, Click, Context, Image, Message, Text, TextReply
 from gateway.inbound.ingest import Ingest
-from tests.inbound.driving import answer, make_context
+from tests.inbound.driving import answer, ask, make_context
 
 
 def _says(text: str) -> Any:
@@ -89,7 +89,7 @@ def test_what_is_registered_after_the_start_does_not_count() -> None:
     ingest = Ingest(bot)
     bot.on(Text, content="2")(_says("two"))
     bot.middleware(_marks("m"))
-    answers = [ingest.answer(Text(content=content), make_context) for content in "12"]
+    answers = [ask(ingest, Text(content=content)) for content in "12"]
 
     async def both() -> list[Any]:
         return [await each for each in answers]

@@ -10,7 +10,7 @@ import pytest
 
 from gateway import Bot, Context, Message, Text, TextReply
 from gateway.inbound.ingest import HandlerFailed, Ingest
-from tests.inbound.driving import answer, make_context, registered
+from tests.inbound.driving import answer, ask, make_context, registered
 
 if TYPE_CHECKING:
     from gateway.settings import Settings
@@ -143,25 +143,9 @@ def test_an_annotation_that_cannot_be_evaluated_does_not_stop_a_handler(annotati
     assert _said(odd) == "0123"
 
 
-def test_the_context_is_not_made_where_nobody_asks() -> None:
-    def never() -> Context:
-        raise AssertionError("a Context was made")
-
-    async def echo(message: Text) -> str:
-        return message.content
-
-    assert answer(registered(echo, Text), ORDER, never) == TextReply(ORDER.content)
-    assert answer(Bot(), ORDER, never) is None
-
-
-def test_one_context_is_made_for_all_who_ask() -> None:
-    made: list[Context] = []
+def test_all_who_ask_get_the_same_context() -> None:
+    given = make_context()
     seen: list[Context] = []
-
-    def make() -> Context:
-        made.append(make_context())
-        return made[-1]
-
     bot = Bot()
 
     @bot.middleware
@@ -178,9 +162,8 @@ def test_one_context_is_made_for_all_who_ask() -> None:
     async def answer_error(_error: Exception, _message: Message, context: Context) -> None:
         seen.append(context)
 
-    assert answer(bot, ORDER, make) is None
-    assert len(made) == 1
-    assert seen == made * 3
+    assert answer(bot, ORDER, given) is None
+    assert seen == [given] * 3
 
 
 class Echo:
@@ -262,7 +245,7 @@ def test_a_plain_function_runs_in_another_thread_and_the_loop_goes_on() -> None:
             return message.content
 
         ingest = Ingest(registered(waits, Text))
-        waiting = asyncio.create_task(ingest.answer(ORDER, make_context))
+        waiting = asyncio.create_task(ask(ingest, ORDER))
         await began.wait()
         go_on.set()
         return await waiting

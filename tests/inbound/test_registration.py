@@ -211,7 +211,7 @@ def test_a_context_is_found_in_a_union_and_behind_annotated() -> None:
     async def annotated(message: Text, context: Annotated[Context, "this delivery"]) -> None: ...
 
     for function in (optional, annotated):
-        assert bind_handler(function, None).wants_context
+        assert bind_handler(function, None)._context_name == "context"
 
 
 def test_a_bot_cannot_include_itself_however_far_around() -> None:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from gateway.app import make_account
 from gateway.errors import SettingsError
-from gateway.settings import AccountSettings, Settings, load_settings
+from gateway.settings import Settings, load_settings
+from gateway.settings.sections import AccountSettings
 from tests.settings.writing import ACCOUNT, write_account, write_toml
 from tests.support import AES_KEY, OTHER_AES_KEY
 

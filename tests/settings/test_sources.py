@@ -9,7 +9,8 @@ from pydantic import SecretStr
 
 from gateway.errors import SettingsError
 from gateway.protocol.account import Mode
-from gateway.settings import AccountSettings, ServerSettings, load_settings
+from gateway.settings import load_settings
+from gateway.settings.sections import AccountSettings, ServerSettings
 from tests.settings.writing import ACCOUNT, refusal, write_account, write_toml
 from tests.support import AES_KEY, APP_ID, OTHER_AES_KEY, TOKEN
 
