@@ -73,7 +73,9 @@ class MemoryStore:
 
     def _store(self, entries: tuple[Entry, ...], now: float) -> None:
         for entry in entries:
-            self._entries[str(next(self._ids))] = _Kept(entry, now, now + entry.delay)
+            self._entries[str(next(self._ids))] = _Kept(
+                entry._replace(delay=0.0), now, now + entry.delay
+            )
 
     async def take(self, lane: str, consumer: bytes, limit: int) -> list[Taken]:
         """Take what is due."""

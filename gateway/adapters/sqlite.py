@@ -87,6 +87,7 @@ class SqliteStore:
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
         self._connection: sqlite3.Connection | None = None
+        self._closed = False
         self._durable = False
         self._new = 0
 
@@ -112,15 +113,17 @@ class SqliteStore:
         await self._run(begin)
 
     async def close(self) -> None:
-        """Close the file; the store opens it again if it is used again."""
+        """Close the file; twice does nothing."""
 
         def close() -> None:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
 
-        await asyncio.get_running_loop().run_in_executor(self._thread, close)
-        self._thread.shutdown()
+        if not self._closed:
+            self._closed = True
+            await asyncio.get_running_loop().run_in_executor(self._thread, close)
+            self._thread.shutdown()
 
     async def _run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """Do ``work`` in the store's thread; raise StoreDown where the file does not let it."""
