@@ -4,11 +4,13 @@ import asyncio
 import gc
 import logging
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 
+import uvloop
 from litestar import Litestar
 
 from gateway import __version__
@@ -96,6 +98,28 @@ def make_inbound(
         ),
         name,
     )
+
+
+def stores_of(settings: Settings) -> Stores:
+    """Return the settings' stores, for a command that only looks and tidies up."""
+    return make_stores(settings, os.urandom(8))
+
+
+def work(settings: Settings, bot: Bot, concurrency: int) -> None:
+    """Handle background messages until SIGINT or SIGTERM, so many at a time."""
+    inbound = make_inbound(settings, bot, make_accounts(settings), concurrency)
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await inbound.start()
+        _log.info("worker ready store=%s concurrency=%d", store_kind(settings), concurrency)
+        await stop.wait()
+        _log.info("worker stops")
+        await inbound.stop()
+
+    uvloop.run(run())
 
 
 def make_stores(settings: Settings, name: bytes) -> Stores:

@@ -7,8 +7,10 @@ import rich_click as click
 from gateway.cli.check import check, doctor, version
 from gateway.cli.demo import demo
 from gateway.cli.explain import settings
+from gateway.cli.inbox import inbox
 from gateway.cli.serve import serve
 from gateway.cli.simulate import simulate
+from gateway.cli.worker import worker
 from gateway.errors import GatewayError
 
 click.rich_click.TEXT_MARKUP = "rich"
@@ -22,12 +24,14 @@ def gateway() -> None:
     \b
     gateway demo                        look around: a gateway, and a simulated WeChat calling it
     gateway serve shop.bot:bot          run your bot with the settings in ./gateway.toml
+    gateway worker shop.bot:bot         handle its background messages, apart
+    gateway inbox status                what waits to be handled, and what failed
     gateway simulate text "你好"         send it what WeChat would send
     gateway doctor                      find out what is wrong, and how to mend it
     """
 
 
-for command in (serve, simulate, check, doctor, settings, demo, version):
+for command in (serve, worker, inbox, simulate, check, doctor, settings, demo, version):
     gateway.add_command(command)
 
 

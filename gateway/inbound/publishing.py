@@ -6,6 +6,7 @@ is the outbox's; so a publisher never retries, and never keeps an event.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -47,6 +48,9 @@ class Never(NamedTuple):
 Published = Accepted | Later | Never
 
 ACCEPTED: Final = Accepted()
+TIMED_OUT: Final = Later("timeout: no answer in time")
+
+_CLOSING_SECONDS: Final = 1.0
 
 
 class Publisher(Protocol):
@@ -126,10 +130,17 @@ async def send_each(
     return [failed(each) if isinstance(each, BaseException) else each for each in sent]
 
 
+async def close_soon(closing: Awaitable[object]) -> None:
+    """Close a connection, whose other side need not be there any more to take its leave."""
+    with suppress(Exception):
+        async with asyncio.timeout(_CLOSING_SECONDS):
+            await closing
+
+
 def failed(wrong: BaseException) -> Later:
     """Return the outcome of an attempt that ended in an exception."""
     if isinstance(wrong, TimeoutError):
-        return Later("timeout: no answer in time")
+        return TIMED_OUT
     return Later(f"unreachable: {explain(wrong)}")
 
 

@@ -1,0 +1,244 @@
+"""``gateway inbox``: what waits, what failed for good, and what to do with it."""
+
+import asyncio
+import re
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import rich_click as click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from gateway.app import stores_of
+from gateway.cli.options import config_option
+from gateway.errors import SettingsError, StoreDown
+from gateway.inbound.dead_letters import discard as discard_letters
+from gateway.inbound.dead_letters import retry as retry_letters
+from gateway.inbound.ports import DeadLetter, Wanted
+from gateway.inbound.runtime import Stores
+from gateway.settings import load_settings
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+@click.group()
+def inbox() -> None:
+    """Look at what waits to be handled, and at what could not be.
+
+    \b
+    gateway inbox status                                  each lane: how full, how late
+    gateway inbox dead-letters --since 1h                 what failed for good, and why
+    gateway inbox retry --reason failed --dry-run         how many that would put back
+    gateway inbox retry --lane background --account main
+    gateway inbox discard --before 30d --yes
+    """
+
+
+def _with_stores(
+    function: Callable[..., Coroutine[Any, Any, None]],
+) -> Callable[..., None]:
+    """Give a command ``--config`` and the settings' stores; exit with 1 where they are down."""
+
+    @wraps(function)
+    def command(config: Path | None, **own: Any) -> None:
+        settings = load_settings(config)
+
+        async def run() -> None:
+            stores = stores_of(settings)
+            try:
+                await function(stores, **own)
+            finally:
+                for store in stores:
+                    await store.close()
+
+        try:
+            asyncio.run(run())
+        except StoreDown as down:
+            click.secho(f"gateway: {down}", fg="red", err=True)
+            sys.exit(1)
+
+    return config_option(command)
+
+
+def _age(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:
+    """Return the time that was so long ago, in Unix seconds."""
+    if value is None:
+        return None
+    match = re.fullmatch(r"(\d+)([smhd])", value)
+    if match is None:
+        raise click.BadParameter("write it like 30s, 15m, 6h or 2d")
+    return time.time() - int(match[1]) * _UNITS[match[2]]
+
+
+def _filtered(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that say which dead letters are meant."""
+    options = (
+        click.option("--id", "ids", multiple=True, metavar="ID", help="This one; may be repeated."),
+        click.option("--lane", help="Of this lane, such as background."),
+        click.option("--account", help="Of this account, by its name in the settings."),
+        click.option("--type", "kind", help="Of this type, such as Text or Subscribe."),
+        click.option("--reason", help="Whose reason begins so, such as failed or account."),
+        click.option("--since", callback=_age, metavar="AGE", help="Younger: 30s, 15m, 6h, 2d."),
+        click.option("--before", callback=_age, metavar="AGE", help="Older."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _wanted(ids: tuple[str, ...], **others: Any) -> Wanted:
+    return Wanted(ids=ids or None, **others)
+
+
+@inbox.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_with_stores
+async def status(stores: Stores, as_json: bool) -> None:
+    """Show each lane: what waits, what is under way, how old the oldest is; and dead letters.
+
+    \b
+    gateway inbox status
+    gateway inbox status --json
+    """
+    lanes = await stores.store.lanes()
+    dead = {
+        lane: await stores.dead_letters.count(Wanted(lane=lane))
+        for lane in sorted({status.lane for status in lanes} | {"background"})
+    }
+    every = await stores.dead_letters.count(Wanted())
+    if as_json:
+        found = {"lanes": [lane._asdict() for lane in lanes], "dead_letters": every}
+        click.echo(msgspec.json.encode(found))
+        return
+    table = Table("lane", "waiting", "delayed", "under way", "oldest", "dead", box=None)
+    for lane in lanes:
+        table.add_row(
+            lane.lane,
+            f"{lane.waiting:,}",
+            f"{lane.delayed:,}",
+            f"{lane.held:,}",
+            f"{lane.oldest:,.1f} s",
+            f"{dead[lane.lane]:,}",
+        )
+    if lanes:
+        Console().print(table)
+    click.echo(f"{'nothing waits; ' if not lanes else ''}dead letters: {every:,}")
+
+
+@inbox.command("dead-letters")
+@_filtered
+@click.option("--limit", type=click.IntRange(1, 100_000), default=50, help="At most so many.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line.")
+@_with_stores
+async def show_dead_letters(
+    stores: Stores, ids: tuple[str, ...], limit: int, as_json: bool, **others: Any
+) -> None:
+    """List what failed for good, the oldest first; never what a user wrote.
+
+    \b
+    gateway inbox dead-letters
+    gateway inbox dead-letters --type Text --since 1h --json
+    """
+    wanted = _wanted(ids, **others)
+    found = await stores.dead_letters.find(wanted, limit)
+    every = await stores.dead_letters.count(wanted)
+    if as_json:
+        for letter in found:
+            click.echo(msgspec.json.encode(_shown(letter)))
+        return
+    table = Table("id", "account", "type", "tries", "buried", "reason", box=None)
+    for letter in found:
+        row = _shown(letter)
+        cells = (str(row[name]) for name in ("id", "account", "type", "tries", "buried", "reason"))
+        table.add_row(*(escape(cell) for cell in cells))
+    if found:
+        Console().print(table)
+    click.echo(f"{len(found):,} of {every:,}")
+
+
+@inbox.command()
+@_filtered
+@click.option("--all", "every", is_flag=True, help="All dead letters.")
+@click.option("--dry-run", is_flag=True, help="Only tell how many.")
+@_with_stores
+async def retry(stores: Stores, **options: Any) -> None:
+    """Put dead letters back into their lanes, to be tried again.
+
+    \b
+    gateway inbox retry --reason failed --since 2h --dry-run
+    gateway inbox retry --all
+    """
+    wanted = _meant(options)
+    if await _told(stores, wanted, options["dry_run"], "would be put back"):
+        await _follow(retry_letters(stores.store, stores.dead_letters, wanted), "put back")
+
+
+@inbox.command()
+@_filtered
+@click.option("--all", "every", is_flag=True, help="All dead letters.")
+@click.option("--dry-run", is_flag=True, help="Only tell how many.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_with_stores
+async def discard(stores: Stores, yes: bool, **options: Any) -> None:
+    """Throw dead letters away for good.
+
+    \b
+    gateway inbox discard --id background/1795486159298-0
+    gateway inbox discard --before 30d --yes
+    """
+    wanted = _meant(options)
+    if await _told(stores, wanted, options["dry_run"], "would be discarded"):
+        if not yes:
+            click.confirm("Discard them?", abort=True)
+        await _follow(discard_letters(stores.dead_letters, wanted), "discarded")
+
+
+def _meant(options: dict[str, Any]) -> Wanted:
+    """Return which are meant; raise SettingsError where nothing says so."""
+    filters = {name: options[name] for name in ("lane", "account", "kind", "reason")}
+    # What is buried from now on is not meant.
+    until = options["before"] or time.time()
+    wanted = _wanted(options["ids"], **filters, since=options["since"], before=until)
+    given = [options["ids"], *filters.values(), options["since"], options["before"]]
+    if not options["every"] and not any(given):
+        raise SettingsError("which ones? give a filter, or --all")
+    return wanted
+
+
+async def _told(stores: Stores, wanted: Wanted, dry_run: bool, what: str) -> bool:
+    """Tell how many are meant; return whether to go on."""
+    count = await stores.dead_letters.count(wanted)
+    if dry_run or not count:
+        click.echo(f"{count:,} dead letters {what}")
+    return bool(count) and not dry_run
+
+
+async def _follow(progress: AsyncIterator[int], what: str) -> None:
+    done = 0
+    async for done in progress:
+        click.echo(f"\r{done:,} dead letters {what}", nl=False)
+    click.echo()
+
+
+def _shown(letter: DeadLetter) -> dict[str, Any]:
+    return {
+        "id": letter.id,
+        "lane": letter.entry.lane,
+        "account": letter.entry.account,
+        "type": letter.entry.kind,
+        "tries": letter.deliveries,
+        "stored": _time(letter.stored_at),
+        "buried": _time(letter.buried_at),
+        "reason": letter.reason,
+    }
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
