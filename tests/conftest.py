@@ -1,11 +1,14 @@
 """What all tests share: both kernel implementations, the vectors, accounts."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+from redis import Redis
 
 from gateway.kernels import IMPLEMENTATION, NO_EXTENSIONS
+from tests.services import GivenRedis, RedisServer, redis_server
 from tests.support import HAS_COMPILED, Kernels, use_kernels
 
 settings.register_profile("ci", max_examples=300, deadline=None)
@@ -36,3 +39,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Kernels:
     """The kernels, once per implementation; the protocol uses the same for the test's time."""
     return use_kernels(monkeypatch, request.param)
+
+
+@pytest.fixture(scope="session")
+def redis_process(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[RedisServer | GivenRedis]:
+    """A Redis for the whole run."""
+    given = os.environ.get("GATEWAY_TEST_REDIS_URL")
+    if given:
+        yield GivenRedis(given)
+        return
+    with redis_server(tmp_path_factory.mktemp("redis"), appendonly="no") as server:
+        yield server
+
+
+@pytest.fixture
+def redis(redis_process: RedisServer | GivenRedis) -> RedisServer | GivenRedis:
+    """The Redis, with nothing in it."""
+    with Redis.from_url(redis_process.url) as client:
+        client.flushdb()
+    return redis_process
