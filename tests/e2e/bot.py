@@ -1,12 +1,20 @@
 """The bot of the end-to-end tests: one handler for each thing that can become of a message."""
 
 import asyncio
+import re
 import threading
+from pathlib import Path
 from typing import Any
 
 from gateway import Article, Bot, Click, Context, Message, Subscribe, Text, TransferReply
 
 bot = Bot()
+
+
+def _note(name: str) -> None:
+    """Add a line to runs.log in the working directory; several processes may."""
+    with Path("runs.log").open("a", encoding="utf-8") as log:
+        log.write(f"{name}\n")
 
 
 @bot.on(Text, content="fail")
@@ -26,6 +34,25 @@ async def slow(message: Text) -> str:
     """Take longer than a stop's usual patience, not longer than WeChat's."""
     await asyncio.sleep(1.0)
     return "at last"
+
+
+@bot.on(Text, content=re.compile(r"^sleep (\d+(?:\.\d+)?) (\w+)$"))
+async def sleep(message: Text, seconds: str, name: str) -> str:
+    """Answer after a while; leave a line for each run."""
+    _note(name)
+    await asyncio.sleep(float(seconds))
+    return f"slept {seconds}"
+
+
+@bot.on(Text, content=re.compile(r"^later (\w+)$"), background=True, instant="in a moment")
+async def later(message: Text, name: str, context: Context) -> str:
+    """Run in the background; leave a line for each run."""
+    _note(name)
+    if name.startswith("poison"):
+        raise RuntimeError(f"SECRET-{message.content}")
+    if name.startswith("flaky") and context.attempt < 3:
+        raise RuntimeError
+    return f"done {name}"
 
 
 @bot.on(Text, content="nothing")

@@ -3,7 +3,6 @@
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from tests.services import free_port
 from tests.support import ACCOUNT_ID, AES_KEY, APP_ID, TOKEN
 
 ROOT: Final = Path(__file__).parents[2]
@@ -50,6 +50,7 @@ COMMANDS: Final = {
     "workers": [
         *("-m", "gateway", "serve", "tests.e2e.bot:bot", "--port", "{port}", "--workers", "2")
     ],
+    "worker": ["-m", "gateway", "worker", "tests.e2e.bot:bot"],
     "asgi": [
         *("-m", "granian", "--interface", "asgi", "--factory", "--port", "{port}"),
         "gateway.app:create_app_from_environment",
@@ -106,10 +107,10 @@ class Server:
 @contextmanager
 def running(kind: str, folder: Path, settings: str = ACCOUNTS) -> Iterator[Server]:
     """Run a server with these settings; end it, whatever happens."""
-    port = _free_port()
+    port = free_port()
     config = folder / "gateway.toml"
     config.write_text(settings, encoding="utf-8")
-    log_file = folder / "server.log"
+    log_file = folder / f"{kind}-{port}.log"
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GATEWAY_")} | {
         "GATEWAY_CONFIG": str(config),
         "GATEWAY_BOT": "tests.e2e.bot:bot",
@@ -125,7 +126,7 @@ def running(kind: str, folder: Path, settings: str = ACCOUNTS) -> Iterator[Serve
         )
     server = Server(port, process, log_file)
     try:
-        _wait_until_ready(server)
+        _wait_until_ready(server, kind)
         yield server
     finally:
         if process.poll() is None:
@@ -137,21 +138,21 @@ def running(kind: str, folder: Path, settings: str = ACCOUNTS) -> Iterator[Serve
                 process.wait()
 
 
-def _wait_until_ready(server: Server) -> None:
+def _wait_until_ready(server: Server, kind: str) -> None:
     until = time.monotonic() + 30
     while time.monotonic() < until:
         if server.process.poll() is not None:
             raise RuntimeError(f"the server ended at start:\n{server.log}")
-        try:
-            if server.ask("GET", "/health/ready")[0] == 200:
-                return
-        except OSError:
-            time.sleep(0.05)
+        if _is_ready(server, kind):
+            return
+        time.sleep(0.05)
     raise RuntimeError(f"the server was not ready within 30 s:\n{server.log}")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: Any = probe.getsockname()[1]
-        return int(port)
+def _is_ready(server: Server, kind: str) -> bool:
+    if kind == "worker":
+        return "worker ready" in server.log
+    try:
+        return server.ask("GET", "/health/ready")[0] == 200
+    except OSError:
+        return False
