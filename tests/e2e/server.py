@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -98,6 +98,12 @@ class Server:
         finally:
             connection.close()
 
+    def kill(self) -> None:
+        """End it and its workers by SIGKILL."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
     def stop(self) -> int:
         """Ask it to stop, and wait; return its exit code."""
         self.process.send_signal(signal.SIGTERM)
@@ -122,7 +128,12 @@ def running(kind: str, folder: Path, settings: str = ACCOUNTS) -> Iterator[Serve
     command = [sys.executable, *(part.format(port=port) for part in COMMANDS[kind])]
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            command, env=environment, cwd=folder, stdout=log, stderr=subprocess.STDOUT
+            command,
+            env=environment,
+            cwd=folder,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            process_group=0,
         )
     server = Server(port, process, log_file)
     try:
@@ -131,11 +142,9 @@ def running(kind: str, folder: Path, settings: str = ACCOUNTS) -> Iterator[Serve
     finally:
         if process.poll() is None:
             process.terminate()
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        server.kill()
 
 
 def _wait_until_ready(server: Server, kind: str) -> None:

@@ -160,9 +160,7 @@ def test_many_deliveries_at_once_run_the_handler_once(setting: Setting) -> None:
     assert setting.runs()["crowd"] == 1
 
 
-@pytest.mark.parametrize(
-    ("policy", "late"), [("customer_service", 1), ("success", 0)], ids=str
-)
+@pytest.mark.parametrize(("policy", "late"), [("customer_service", 1), ("success", 0)], ids=str)
 def test_a_late_reply_goes_by_the_policy(tmp_path: Path, policy: str, late: int) -> None:
     settings = f'{ACCOUNTS}\n[inbound]\nreply_deadline = 0.5\nlate_reply = "{policy}"\n'
     with running("rsgi", tmp_path, settings) as server:
