@@ -58,12 +58,12 @@ class MemoryStore:
 
     def _entry_step(self, step: EntryStep, now: float) -> Outcome:
         kept = self._entries.get(step.id)
-        if isinstance(step, Ack):
-            self._entries.pop(step.id, None)
-            self._store(step.entries, now)
-            return Outcome(State.DONE)
         if kept is None or (isinstance(step, Hold) and kept.consumer != step.consumer):
             return Outcome(State.LOST)
+        if isinstance(step, Ack):
+            del self._entries[step.id]
+            self._store(step.entries, now)
+            return Outcome(State.DONE)
         if isinstance(step, Retry):
             kept.due, kept.consumer = now + step.delay, b""
             kept.deliveries = step.deliveries

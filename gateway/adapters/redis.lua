@@ -124,7 +124,7 @@ local function ack(lane, id)
 end
 
 rules[7] = function(lane, id, entries) -- Ack
-  ack(lane, id)
+  if ack(lane, id) == 0 then return GONE end
   store(entries)
   return KEPT
 end

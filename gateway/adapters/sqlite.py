@@ -172,7 +172,7 @@ class SqliteStore:
         for step in steps:
             if isinstance(step, Ack | Retry | Hold):
                 outcomes.append(_entry_step(database, step, now))
-                if isinstance(step, Ack):
+                if isinstance(step, Ack) and outcomes[-1].state is State.DONE:
                     stored += step.entries
                 continue
             outcome, entries = advance(records.find(step, now), step, now)
@@ -277,8 +277,8 @@ def _store(database: sqlite3.Connection, entries: Sequence[Entry], now: float) -
 
 def _entry_step(database: sqlite3.Connection, step: EntryStep, now: float) -> Outcome:
     if isinstance(step, Ack):
-        database.execute("DELETE FROM entries WHERE id = ?", (step.id,))
-        return Outcome(State.DONE)
+        removed = database.execute("DELETE FROM entries WHERE id = ?", (step.id,))
+        return Outcome(State.DONE if removed.rowcount else State.LOST)
     if isinstance(step, Retry):
         changed = database.execute(
             "UPDATE entries SET due = ?, consumer = x'', deliveries = ? WHERE id = ?",

@@ -93,7 +93,10 @@ class Put(NamedTuple):
 
 
 class Ack(NamedTuple):
-    """Remove an entry that was done, and store what came of it."""
+    """Remove an entry that was done, and store what came of it, unless it is gone already.
+
+    Two consumers may have had it, one after its lease ran out; the first that is done counts.
+    """
 
     lane: str
     id: str

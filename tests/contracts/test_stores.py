@@ -315,6 +315,17 @@ class TestEntries:
 
         stores.play(scenario)
 
+    def test_an_entry_that_two_consumers_had_is_done_once(self, stores: Stores) -> None:
+        async def scenario() -> None:
+            store = stores.open()
+            await put(store, ENTRY)
+            (taken,) = await store.take("background", A, 9)
+            done = Ack("background", taken.id, (OTHER,))
+            assert await states(store, done, done) == [DONE, LOST]
+            assert len(await store.take("customer_service", A, 9)) == 1
+
+        stores.play(scenario)
+
     def test_a_dead_consumers_entries_are_taken_by_another(
         self, stores: Stores, short_leases: float
     ) -> None:
