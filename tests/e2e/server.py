@@ -68,6 +68,7 @@ COMMANDS: Final = {
 class Server:
     """A server that runs."""
 
+    kind: str
     port: int
     process: subprocess.Popen[bytes]
     log_file: Path
@@ -110,10 +111,9 @@ class Server:
         return self.process.wait(timeout=20)
 
 
-@contextmanager
-def running(kind: str, folder: Path, settings: str = ACCOUNTS) -> Iterator[Server]:
-    """Run a server with these settings; end it, whatever happens."""
-    port = free_port()
+def start(kind: str, folder: Path, settings: str = ACCOUNTS, port: int = 0) -> Server:
+    """Start a server with these settings, on a free port unless one is given; do not wait."""
+    port = port or free_port()
     config = folder / "gateway.toml"
     config.write_text(settings, encoding="utf-8")
     log_file = folder / f"{kind}-{port}.log"
@@ -126,7 +126,7 @@ def running(kind: str, folder: Path, settings: str = ACCOUNTS) -> Iterator[Serve
     if kind == "rsgi-pure" or os.environ.get("GATEWAY_NO_EXTENSIONS"):
         environment["GATEWAY_NO_EXTENSIONS"] = "1"
     command = [sys.executable, *(part.format(port=port) for part in COMMANDS[kind])]
-    with log_file.open("wb") as log:
+    with log_file.open("ab") as log:
         process = subprocess.Popen(
             command,
             env=environment,
@@ -135,31 +135,38 @@ def running(kind: str, folder: Path, settings: str = ACCOUNTS) -> Iterator[Serve
             stderr=subprocess.STDOUT,
             process_group=0,
         )
-    server = Server(port, process, log_file)
+    return Server(kind, port, process, log_file)
+
+
+@contextmanager
+def running(kind: str, folder: Path, settings: str = ACCOUNTS) -> Iterator[Server]:
+    """Run a server with these settings; end it, whatever happens."""
+    server = start(kind, folder, settings)
     try:
-        _wait_until_ready(server, kind)
+        wait_until_ready(server)
         yield server
     finally:
-        if process.poll() is None:
-            process.terminate()
+        if server.process.poll() is None:
+            server.process.terminate()
             with suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=20)
+                server.process.wait(timeout=20)
         server.kill()
 
 
-def _wait_until_ready(server: Server, kind: str) -> None:
+def wait_until_ready(server: Server) -> None:
+    """Wait until it takes callbacks, or entries; fail where it ends instead."""
     until = time.monotonic() + 30
     while time.monotonic() < until:
         if server.process.poll() is not None:
             raise RuntimeError(f"the server ended at start:\n{server.log}")
-        if _is_ready(server, kind):
+        if _is_ready(server):
             return
         time.sleep(0.05)
     raise RuntimeError(f"the server was not ready within 30 s:\n{server.log}")
 
 
-def _is_ready(server: Server, kind: str) -> bool:
-    if kind == "worker":
+def _is_ready(server: Server) -> bool:
+    if server.kind == "worker":
         return "worker ready" in server.log
     try:
         return server.ask("GET", "/health/ready")[0] == 200
