@@ -10,6 +10,9 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any, Final, NamedTuple, Protocol
 
+from msgspec import Struct
+from msgspec.json import decode
+
 from gateway.errors import GatewayError, SettingsError
 
 
@@ -23,6 +26,20 @@ class Outgoing(NamedTuple):
     """Whose event it is, the openid: events of one key belong in order. Empty for nobody's."""
     body: bytes
     """The encoded event, which arrives as it is."""
+
+
+class _Head(Struct):
+    """What an outbox needs to know of an encoded event."""
+
+    id: str
+    type: str
+    subject: str = ""
+
+
+def outgoing_of(body: bytes) -> Outgoing:
+    """Return an encoded event (CloudEvents JSON) with what publishers must know of it."""
+    head = decode(body, type=_Head)
+    return Outgoing(head.id, head.type, head.subject, body)
 
 
 class Accepted(NamedTuple):
