@@ -96,13 +96,15 @@ rules[4] = function(record, owner) -- Release
 end
 
 rules[5] = function(record, owner) -- Renew
-  if record[3] ~= owner then return GONE end
-  record[4] = now + lease
+  local open = record[7] or record[5] == ''
+  if record[3] ~= owner and (record[3] ~= '' or not open) then return GONE end
+  record[3], record[4] = owner, now + lease
   return { IN_FLIGHT, 0, 0, '' }
 end
 
 rules[6] = function(record, entries, reply, given_up) -- Put
   if record[5] == '' then record[5], record[7] = reply, given_up end
+  if reply ~= '' and not given_up then record[3], record[7] = '', false end
   once(record, entries)
   return { DONE, 0, 0, record[5] }
 end

@@ -77,7 +77,7 @@ class Release(NamedTuple):
 
 
 class Renew(NamedTuple):
-    """Hold a claim for another lease."""
+    """Hold a claim for another lease; make it again where nobody has it, for the store was away."""
 
     key: bytes
     owner: bytes
@@ -226,6 +226,9 @@ def _give_up(record: Record, step: GiveUp, _now: float) -> _Advanced:
 def _put(record: Record, step: Put, _now: float) -> _Advanced:
     if not record.reply:
         record.reply, record.given_up = step.reply, step.given_up
+    if step.reply and not step.given_up:
+        # It was handled, whoever holds it here.
+        record.owner, record.given_up = b"", False
     return Outcome(State.DONE, reply=record.reply), _once(record, step.entries)
 
 
@@ -237,9 +240,10 @@ def _release(record: Record, step: Release, _now: float) -> _Advanced:
 
 
 def _renew(record: Record, step: Renew, now: float) -> _Advanced:
-    if record.owner != step.owner:
+    is_open = record.given_up or not record.reply
+    if record.owner != step.owner and (record.owner or not is_open):
         return _LOST, ()
-    record.lease = now + LEASE_SECONDS
+    record.owner, record.lease = step.owner, now + LEASE_SECONDS
     return Outcome(State.IN_FLIGHT), ()
 
 

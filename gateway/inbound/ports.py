@@ -130,3 +130,11 @@ class Archive(Protocol):
 
     async def close(self) -> None:
         """Let go of connections and threads."""
+
+
+class Finding(NamedTuple):
+    """One thing looked at: how it is, and, where that is a problem, what to do."""
+
+    what: str
+    state: str
+    fix: str

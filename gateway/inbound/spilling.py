@@ -127,7 +127,7 @@ class Spilling:
         now = self._clock()
         claims = self._claims or Claims(self._keep)
         outcomes: list[Outcome | StoreDown] = []
-        puts: list[Put] = []
+        puts: list[tuple[Put, ...]] = []
         spilled: list[int] = []
         for step in steps:
             if isinstance(step, Ack | Retry | Hold):
@@ -137,10 +137,10 @@ class Spilling:
             outcomes.append(outcome)
             if entries:
                 spilled.append(len(outcomes) - 1)
-                puts.append(_put(step, entries))
+                puts.append(_puts(step, outcome, entries))
         if puts:
             try:
-                await self._spill.append([_encode(put) for put in puts])
+                await self._spill.append([_encode(one) for one in puts])
             except OSError as wrong:
                 for index in spilled:
                     claims.forget(_key(steps[index]))
@@ -194,33 +194,28 @@ class Spilling:
             await self._store.commit(puts[start : start + MAX_BATCH])
 
 
-def _put(step: ClaimStep, entries: tuple[Entry, ...]) -> Put:
+def _puts(step: ClaimStep, outcome: Outcome, entries: tuple[Entry, ...]) -> tuple[Put, ...]:
     """Return what does to the store what ``step`` did here; done twice, it does it once."""
     match step:
         case Claim():
-            return Put(step.key, entries, step.reply)
+            return (Put(step.key, entries, step.reply),)
         case GiveUp():
-            return Put(step.key, entries, step.reply, given_up=True)
-        case Finish():
-            # Beside the message's own record, whose entries may be in the store already.
-            return Put(step.key + b"late", entries)
-    return Put(step.key, entries)
+            return (Put(step.key, entries, step.reply, given_up=True),)
+    # A reply that came late: beside the message's own record, whose entries may be there already.
+    return (Put(step.key, (), outcome.reply), Put(step.key + b"late", entries))
 
 
 def _key(step: Step) -> bytes:
     return b"" if isinstance(step, Ack | Retry | Hold) else step.key
 
 
-def _encode(put: Put) -> bytes:
-    return msgspec.msgpack.encode(put)
-
-
-_decoder = msgspec.msgpack.Decoder(Put)
+_encode = msgspec.msgpack.encode
+_decoder = msgspec.msgpack.Decoder(tuple[Put, ...])
 
 
 def _decode(record: bytes) -> Iterable[Put]:
     try:
-        return (_decoder.decode(record),)
+        return _decoder.decode(record)
     except msgspec.DecodeError:
         _log.error("a spilled record cannot be read and is passed over; was the gateway changed?")
         return ()

@@ -141,6 +141,23 @@ class TestClaims:
 
         stores.play(scenario)
 
+    def test_a_claim_that_the_store_does_not_know_is_made_again_by_its_renewal(
+        self, stores: Stores
+    ) -> None:
+        """It was made while the store was away, or lost with it."""
+
+        async def scenario() -> None:
+            store = stores.open()
+            assert (await step(store, Renew(b"k", A))).state is IN_FLIGHT
+            assert (await step(store, Claim(b"k", B))).state is IN_FLIGHT
+            await step(store, Finish(b"k", A, b"reply"))
+            assert (await step(store, Renew(b"k", A))).state is LOST
+            await step(store, Put(b"other", (ENTRY,), b"success", given_up=True))
+            assert (await step(store, Renew(b"other", A))).state is IN_FLIGHT
+            assert (await step(store, Claim(b"other", B, resume=True))).state is IN_FLIGHT
+
+        stores.play(scenario)
+
     def test_a_message_is_forgotten_after_its_time(self, stores: Stores) -> None:
         async def scenario() -> None:
             store = stores.open()
@@ -255,6 +272,17 @@ class TestLateReplies:
             await step(store, Put(b"k", (ENTRY,), b"success", given_up=True))
             assert (await step(store, Claim(b"k", A))).reply == b"success"
             assert (await step(store, Claim(b"k", B, resume=True))).state is FRESH
+
+        stores.play(scenario)
+
+    def test_a_message_that_was_handled_without_the_store_is_not_handled_again(
+        self, stores: Stores
+    ) -> None:
+        async def scenario() -> None:
+            store = stores.open()
+            await step(store, Put(b"k", (ENTRY,), b"success", given_up=True))
+            await step(store, Put(b"k", (), b"success"))
+            assert (await step(store, Claim(b"k", B, resume=True))).state is DONE
 
         stores.play(scenario)
 

@@ -32,7 +32,7 @@ class World:
         folder.mkdir(parents=True, exist_ok=True)
         self.redis = RedisServer(folder, free_port(), "always")
         self.redis.start()
-        self._proxy = TcpProxy(self.redis.port)
+        self._proxy = TcpProxy(self.redis.port).__enter__()
         self._settings = ACCOUNTS + SETTINGS.format(url=f"redis://127.0.0.1:{self._proxy.port}/0")
         kinds = {"gateway 1": "rsgi", "gateway 2": "rsgi", "worker": "worker"}
         self._servers = {name: start(kind, folder, self._settings) for name, kind in kinds.items()}
@@ -128,7 +128,7 @@ class World:
         """End everything."""
         for server in self._servers.values():
             server.kill()
-        self._proxy.close()
+        self._proxy.__exit__(None, None, None)
         self.redis.kill()
 
 

@@ -207,6 +207,9 @@ def test_a_message_given_up_while_down_is_answered_late_once(
         store.down = False
         await process.back()
         assert store.bodies() == [b"message", b"late"]
+        # No consumer handles it again.
+        (resumed,) = await store.commit([Claim(b"k", B, resume=True)])
+        assert resumed.state is DONE
         await process.close()
 
     play(scenario)
