@@ -12,6 +12,7 @@ from importlib.metadata import version
 from gateway.errors import BotError
 from gateway.inbound.bot import Bot, CallNext, Middleware
 from gateway.inbound.context import Context
+from gateway.protocol.cloudevents import CloudEvent
 from gateway.protocol.events import (
     AddStoreAuditInfo,
     AnnualRenew,
@@ -157,6 +158,7 @@ __all__ = [
     "CardPayOrder",
     "CardSkuRemind",
     "Click",
+    "CloudEvent",
     "ComponentPush",
     "ComponentVerifyTicket",
     "Context",

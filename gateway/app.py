@@ -6,7 +6,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 
@@ -14,10 +15,18 @@ import uvloop
 from litestar import Litestar
 
 from gateway import __version__
+from gateway.adapters import migrate
+from gateway.adapters.http_forward import HttpForward
+from gateway.adapters.kafka import Kafka
 from gateway.adapters.memory import MemoryDeadLetters, MemoryStore
+from gateway.adapters.nats import NatsJetStream
+from gateway.adapters.postgres import PostgresDeadLetters
+from gateway.adapters.rabbitmq import RabbitMQ
 from gateway.adapters.redis import RedisStore
+from gateway.adapters.redis_sinks import RedisPubSub, RedisStream
 from gateway.adapters.spill import FileSpill
 from gateway.adapters.sqlite import SqliteStore
+from gateway.adapters.sqlite_records import SqliteDeadLetters
 from gateway.errors import BotError, SettingsError
 from gateway.http.asgi import callback_route
 from gateway.http.callback import CallbackEndpoint
@@ -26,13 +35,25 @@ from gateway.http.refusals import Refusals
 from gateway.http.rsgi import GatewayApp
 from gateway.inbound.bot import Bot
 from gateway.inbound.consumer import Policy
-from gateway.inbound.deliveries import LateReply
+from gateway.inbound.deliveries import LateReply, Promise
+from gateway.inbound.outbox import SINK, Subscription
 from gateway.inbound.ports import DeadLetters, Store
-from gateway.inbound.runtime import Inbound, Stores, Terms
+from gateway.inbound.publishing import Limits, Publisher
+from gateway.inbound.runtime import Inbound, Outside, Sink, Stores, Terms
+from gateway.inbound.upstream import Upstream
 from gateway.kernels import IMPLEMENTATION, EnvelopeCipher
 from gateway.protocol.account import Account, decode_aes_key
 from gateway.settings import BOT_VARIABLE, Settings, load_settings
 from gateway.settings.sections import AccountSettings
+from gateway.settings.sinks import (
+    HttpSink,
+    KafkaSink,
+    NatsSink,
+    RabbitMQSink,
+    RedisPubSubSink,
+    RedisStreamSink,
+    SinkSettings,
+)
 from gateway.telemetry import configure_logging
 
 DEMO_BOT = "gateway.demo:bot"
@@ -90,13 +111,71 @@ def make_inbound(
         accounts,
         make_stores(settings, name),
         Terms(
-            reply_deadline=given.reply_deadline,
-            late_reply=LateReply(given.late_reply),
+            promise=Promise(given.reply_deadline, LateReply(given.late_reply)),
             keep=settings.store.dedupe_seconds,
             policy=Policy(given.max_deliveries, given.retry_base, given.retry_cap),
             concurrency=concurrency,
         ),
         name,
+        Outside(make_sinks(settings), make_upstreams(settings)),
+    )
+
+
+def make_sinks(settings: Settings) -> list[Sink]:
+    """Return the settings' sinks; raise SettingsError where one lacks its extra."""
+    return [
+        Sink(subscription_of(given), make_publisher(given))
+        for given in settings.sinks
+        if not (isinstance(given, HttpSink) and given.synchronous)
+    ]
+
+
+def make_upstreams(settings: Settings) -> list[Upstream]:
+    """Return the settings' synchronous sinks."""
+    return [
+        Upstream(subscription_of(given), make_http(given), given.timeout)
+        for given in settings.sinks
+        if isinstance(given, HttpSink) and given.synchronous
+    ]
+
+
+def subscription_of(given: SinkSettings) -> Subscription:
+    """Return which events a sink wants."""
+    accounts = None if given.accounts is None else frozenset(given.accounts)
+    return Subscription(SINK + given.name, given.types, accounts)
+
+
+def make_publisher(given: SinkSettings) -> Publisher:
+    """Return what brings events to a sink; raise SettingsError where it lacks its extra."""
+    limits = Limits(given.timeout, given.max_bytes)
+    match given:
+        case HttpSink():
+            return make_http(given)
+        case RedisPubSubSink():
+            return RedisPubSub(given.name, given.url.get_secret_value(), given.channel, limits)
+        case RedisStreamSink():
+            url = given.url.get_secret_value()
+            return RedisStream(given.name, url, given.stream, limits, max_length=given.max_length)
+        case RabbitMQSink():
+            url = given.url.get_secret_value()
+            return RabbitMQ(given.name, url, given.exchange, limits, routing_key=given.routing_key)
+        case KafkaSink():
+            options = {name: value.get_secret_value() for name, value in given.options.items()}
+            return Kafka(given.name, given.servers, given.topic, limits, options=options)
+        case NatsSink():
+            url = given.url.get_secret_value()
+            return NatsJetStream(given.name, url, given.stream, given.prefix, limits)
+
+
+def make_http(given: HttpSink) -> HttpForward:
+    """Return what posts events to an HTTP endpoint, or asks it."""
+    secrets = [given.secret, given.previous_secret]
+    return HttpForward(
+        given.name,
+        given.url,
+        [secret.get_secret_value() for secret in secrets if secret is not None],
+        Limits(given.timeout, given.max_bytes),
+        now=time.time,
     )
 
 
@@ -142,9 +221,40 @@ def make_store(settings: Settings) -> Store:
 
 def make_dead_letters(settings: Settings) -> DeadLetters:
     """Return where dead letters are kept: in Postgres where it is given."""
-    if settings.store.url == MEMORY:
+    given = settings.store
+    if given.postgres_dsn is not None:
+        return PostgresDeadLetters(given.postgres_dsn.get_secret_value(), timeout=given.timeout)
+    if given.url == MEMORY:
         return MemoryDeadLetters()
-    return MemoryDeadLetters()
+    return SqliteDeadLetters(sqlite_path(given.url), timeout=given.timeout)
+
+
+async def pending_migrations(settings: Settings) -> list[str]:
+    """Return the names of the migrations that the settings' Postgres lacks; none without one."""
+    dsn = settings.store.postgres_dsn
+    if dsn is None:
+        return []
+    return await migrate.pending(dsn.get_secret_value(), settings.store.timeout)
+
+
+def apply_migrations(settings: Settings) -> AsyncIterator[str]:
+    """Apply what the settings' Postgres lacks; yield each name when it is applied."""
+    return migrate.migrate(postgres_dsn(settings))
+
+
+def migration_script(names: Iterable[str]) -> str:
+    """Return these migrations as SQL."""
+    return migrate.script(names)
+
+
+def postgres_dsn(settings: Settings) -> str:
+    """Return the settings' Postgres; raise SettingsError where they have none."""
+    if settings.store.postgres_dsn is None:
+        raise SettingsError(
+            "store.postgres_dsn is missing: without it all is kept in store.url, which needs no "
+            "migrations; give postgresql://USER:PASSWORD@HOST[:PORT]/DATABASE"
+        )
+    return settings.store.postgres_dsn.get_secret_value()
 
 
 def store_kind(settings: Settings) -> str:

@@ -8,7 +8,16 @@ from hypothesis import HealthCheck, settings
 from redis import Redis
 
 from gateway.kernels import IMPLEMENTATION, NO_EXTENSIONS
-from tests.services import GivenRedis, RedisServer, redis_server
+from tests.services import (
+    Database,
+    GivenPostgres,
+    GivenRedis,
+    PostgresServer,
+    RedisServer,
+    fresh_schema,
+    postgres_server,
+    redis_server,
+)
 from tests.support import HAS_COMPILED, Kernels, use_kernels
 
 settings.register_profile("ci", max_examples=300, deadline=None)
@@ -60,3 +69,23 @@ def redis(redis_process: RedisServer | GivenRedis) -> RedisServer | GivenRedis:
     with Redis.from_url(redis_process.url) as client:
         client.flushdb()
     return redis_process
+
+
+@pytest.fixture(scope="session")
+def postgres_process(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[PostgresServer | GivenPostgres]:
+    """A Postgres for the whole run."""
+    given = os.environ.get("GATEWAY_TEST_POSTGRES_DSN")
+    if given:
+        yield GivenPostgres(given)
+        return
+    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_process: PostgresServer | GivenPostgres) -> Iterator[Database]:
+    """A schema of the Postgres, with nothing in it."""
+    with fresh_schema(postgres_process.dsn) as database:
+        yield database

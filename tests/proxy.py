@@ -31,6 +31,8 @@ class TcpProxy:
     """
 
     port: int
+    _loop: asyncio.AbstractEventLoop
+    _server: asyncio.Server
 
     def __init__(self, target: int) -> None:
         """``target`` is the server's port."""
@@ -129,12 +131,12 @@ class TcpProxy:
         task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: writer.close())
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             from_server, server = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:
-            writer.transport.abort()
             return
         link = _Link(writer, server, self._left)
         self._links.add(link)
@@ -146,14 +148,10 @@ class TcpProxy:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._links.discard(link)
+            server.close()
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            for end in (writer, server):
-                end.close()
-            await asyncio.gather(
-                *(end.wait_closed() for end in (writer, server)), return_exceptions=True
-            )
 
     async def _pass_on(
         self,
@@ -166,15 +164,12 @@ class TcpProxy:
             await self._flows.wait()
             await asyncio.sleep(self._delay)
             if link is not None and link.left is not None:
-                data, short = data[: link.left], len(data) > link.left
+                data = data[: link.left]
                 link.left -= len(data)
-                writer.write(data)
-                if short:
-                    await writer.drain()
-                    return
-                continue
             writer.write(data)
             await writer.drain()
+            if link is not None and link.left == 0:
+                return
 
     def _cut_links(self) -> None:
         for link in self._links:

@@ -11,6 +11,7 @@ from gateway import (
     Bot,
     BotError,
     CallNext,
+    CloudEvent,
     ComponentVerifyTicket,
     Context,
     Image,
@@ -49,7 +50,7 @@ def test_nothing_is_missing_and_nothing_is_too_much() -> None:
     """Every message, event, push and reply, their bases, and what a bot is written with."""
     received = {kind.__name__ for kind in _tree(Message) if kind.__module__.startswith("gateway.")}
     replied = {kind.__name__ for kind in _tree(Reply) if kind.__module__ == replies.__name__}
-    rest = {kind.__name__ for kind in (Article, Bot, BotError, Context)}
+    rest = {kind.__name__ for kind in (Article, Bot, BotError, CloudEvent, Context)}
     assert set(gateway.__all__) == received | replied | rest | {"CallNext", "Middleware"}
     for kind in {*MESSAGES.values(), *EVENTS.values(), *COMPONENT_PUSHES.values()}:
         assert kind.__name__ in gateway.__all__

@@ -5,15 +5,13 @@ what changed is written. Only a batch that stores entries waits for the disk: a 
 failure loses is a message that WeChat delivers again.
 """
 
-import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from gateway.errors import StoreDown
+from gateway.adapters.sqlite_file import SqliteFile, rollback
 from gateway.inbound.claims import (
     Ack,
     ClaimStep,
@@ -28,8 +26,6 @@ from gateway.inbound.claims import (
     advance,
 )
 from gateway.inbound.ports import ENTRY_LEASE_SECONDS, LaneStatus, Taken
-
-_T = TypeVar("_T")
 
 # Rows of claims come in the order of their first delivery, so that the oldest are found by rowid
 # and no index on time has to be kept.
@@ -81,90 +77,38 @@ class SqliteStore:
         self, path: Path, *, keep: float, timeout: float, clock: Callable[[], float] = time.time
     ) -> None:
         """Remember messages for ``keep`` seconds; wait ``timeout`` seconds for other processes."""
-        self._path = path
+        self._file = SqliteFile(path, timeout, _SCHEMA)
         self._keep = keep
-        self._timeout = timeout
         self._clock = clock
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
-        self._connection: sqlite3.Connection | None = None
-        self._closed = False
-        self._durable = False
         self._new = 0
 
     async def commit(self, steps: Sequence[Step]) -> list[Outcome]:
         """Take the steps in one transaction."""
-        return await self._run(lambda database: self._commit(database, steps))
+        return await self._file.run(lambda database: self._commit(database, steps))
 
     async def take(self, lane: str, consumer: bytes, limit: int) -> list[Taken]:
         """Take what is due."""
-        return await self._run(lambda database: self._take(database, lane, consumer, limit))
+        return await self._file.run(lambda database: self._take(database, lane, consumer, limit))
 
     async def lanes(self) -> list[LaneStatus]:
         """Return the lanes that hold something."""
-        return await self._run(self._lanes)
+        return await self._file.run(self._lanes)
 
     async def ping(self) -> None:
         """Return if the file can be written."""
 
         def begin(database: sqlite3.Connection) -> None:
-            self._begin(database, durable=False)
-            _rollback(database)
+            self._file.begin(database, durable=False)
+            rollback(database)
 
-        await self._run(begin)
+        await self._file.run(begin)
 
     async def close(self) -> None:
         """Close the file; twice does nothing."""
-
-        def close() -> None:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
-
-        if not self._closed:
-            self._closed = True
-            await asyncio.get_running_loop().run_in_executor(self._thread, close)
-            self._thread.shutdown()
-
-    async def _run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        """Do ``work`` in the store's thread; raise StoreDown where the file does not let it."""
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._do, work)
-        except (sqlite3.Error, OSError) as wrong:
-            raise StoreDown(
-                f"SQLite {self._path}: {wrong}; is the disk full, may the gateway's user write "
-                "there, does another program hold the file?"
-            ) from None
-
-    def _do(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        database = self._connection or self._open()
-        try:
-            return work(database)
-        except BaseException:
-            _rollback(database)
-            raise
-
-    def _open(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        database = sqlite3.connect(self._path, timeout=self._timeout, isolation_level=None)
-        try:
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = NORMAL")
-            database.executescript(_SCHEMA)
-        except BaseException:
-            database.close()
-            raise
-        self._durable = False
-        self._connection = database
-        return database
-
-    def _begin(self, database: sqlite3.Connection, *, durable: bool) -> None:
-        if durable is not self._durable:
-            database.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-            self._durable = durable
-        database.execute("BEGIN IMMEDIATE")
+        await self._file.close()
 
     def _commit(self, database: sqlite3.Connection, steps: Sequence[Step]) -> list[Outcome]:
-        self._begin(database, durable=any(map(_is_durable, steps)))
+        self._file.begin(database, durable=any(map(_is_durable, steps)))
         now = self._clock()
         records = _Records(database, steps, now - self._keep)
         stored: list[Entry] = []
@@ -194,7 +138,7 @@ class SqliteStore:
         due = "FROM entries WHERE lane = ? AND due <= ?"
         if not database.execute(f"SELECT 1 {due} LIMIT 1", (lane, now)).fetchone():
             return []
-        self._begin(database, durable=False)
+        self._file.begin(database, durable=False)
         rows = database.execute(
             f"SELECT id, lane, account, kind, body, deliveries + 1, stored_at {due} "
             "ORDER BY due, id LIMIT ?",
@@ -290,8 +234,3 @@ def _entry_step(database: sqlite3.Connection, step: EntryStep, now: float) -> Ou
         (now + ENTRY_LEASE_SECONDS, step.id, step.consumer),
     )
     return Outcome(State.IN_FLIGHT if changed.rowcount else State.LOST)
-
-
-def _rollback(database: sqlite3.Connection) -> None:
-    if database.in_transaction:
-        database.execute("ROLLBACK")

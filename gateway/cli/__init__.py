@@ -8,6 +8,7 @@ from gateway.cli.check import check, doctor, version
 from gateway.cli.demo import demo
 from gateway.cli.explain import settings
 from gateway.cli.inbox import inbox
+from gateway.cli.migrate import migrate
 from gateway.cli.serve import serve
 from gateway.cli.simulate import simulate
 from gateway.cli.worker import worker
@@ -26,12 +27,16 @@ def gateway() -> None:
     gateway serve shop.bot:bot          run your bot with the settings in ./gateway.toml
     gateway worker shop.bot:bot         handle its background messages, apart
     gateway inbox status                what waits to be handled, and what failed
+    gateway migrate                     make or renew the tables in Postgres
     gateway simulate text "你好"         send it what WeChat would send
     gateway doctor                      find out what is wrong, and how to mend it
     """
 
 
-for command in (serve, worker, inbox, simulate, check, doctor, settings, demo, version):
+for command in (
+    *(serve, worker, inbox, migrate, simulate),
+    *(check, doctor, settings, demo, version),
+):
     gateway.add_command(command)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import NamedTuple
 
 import rich_click as click
 from rich.console import Console
@@ -18,6 +17,7 @@ from gateway import __version__
 from gateway.app import DEMO_BOT, load_bot, make_account
 from gateway.cli.options import callback_url, config_option
 from gateway.errors import GatewayError
+from gateway.inbound.ports import Finding
 from gateway.kernels import IMPLEMENTATION, NO_EXTENSIONS, EnvelopeCipher
 from gateway.settings import load_settings
 
@@ -50,14 +50,6 @@ def version() -> None:
     gateway version
     """
     click.echo(f"wechat-gateway {__version__} ({IMPLEMENTATION} kernels)")
-
-
-class Finding(NamedTuple):
-    """One thing looked at: how it is, and, where that is a problem, what to do."""
-
-    what: str
-    state: str
-    fix: str
 
 
 PACKAGES = ("granian", "litestar", "msgspec", "pycryptodome", "pydantic-settings", "uvloop")

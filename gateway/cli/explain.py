@@ -1,14 +1,16 @@
 """``gateway settings``: every setting, with its default and its meaning."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import get_args
 
 import rich_click as click
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from gateway.settings import SECTIONS
 from gateway.settings import __doc__ as sources
+from gateway.settings.sinks import SINKS, SinkSection, sink_type
 
 
 @click.command()
@@ -34,21 +36,34 @@ def _lines() -> Iterator[str]:
     yield ""
     yield from (sources or "").strip().replace("``", "`").splitlines()
     for name, section in SECTIONS.items():
-        yield ""
-        yield f"## [{name}]" if name != "accounts" else "## [accounts.NAME]"
-        yield ""
-        yield (section.__doc__ or "").strip()
-        yield ""
-        yield "| Setting | Default | Meaning |"
-        yield "| --- | --- | --- |"
-        for field_name, field in section.model_fields.items():
+        title = f"[{name}]" if name != "accounts" else "[accounts.NAME]"
+        yield from _section(title, section, {})
+    yield from _section("[[sinks]]", SinkSection, {})
+    for kind in SINKS:
+        title = f'[[sinks]] with type = "{sink_type(kind)}"'
+        yield from _section(title, kind, SinkSection.model_fields)
+
+
+def _section(title: str, section: type[BaseModel], known: Mapping[str, FieldInfo]) -> Iterator[str]:
+    """Yield the lines of a section; not those of the settings that are known already."""
+    yield ""
+    yield f"## {title}"
+    yield ""
+    yield " ".join((section.__doc__ or "").split())
+    yield ""
+    yield "| Setting | Default | Meaning |"
+    yield "| --- | --- | --- |"
+    for name, field in section.model_fields.items():
+        if name not in known and name != "type":
             meaning = " ".join((field.description or "").split())
-            yield f"| `{field_name}` | {_default(field)} | {meaning} |"
+            yield f"| `{name}` | {_default(field)} | {meaning} |"
 
 
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "*required*"
+    if field.default_factory is not None:
+        return "none"
     default = field.default.value if isinstance(field.default, Enum) else field.default
     if default is None:
         return "none"

@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 import rich_click as click
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from gateway.app import stores_of
 from gateway.cli.options import config_option
@@ -26,6 +26,7 @@ from gateway.inbound.runtime import Stores
 from gateway.settings import load_settings
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_SHOWN = ("id", "account", "type", "tries", "buried", "reason")
 
 
 @click.group()
@@ -71,10 +72,10 @@ def _age(_context: click.Context, _option: click.Parameter, value: str | None) -
     """Return the time that was so long ago, in Unix seconds."""
     if value is None:
         return None
-    match = re.fullmatch(r"(\d+)([smhd])", value)
+    match = re.fullmatch(r"(\d{1,9})([smhd])", value)
     if match is None:
         raise click.BadParameter("write it like 30s, 15m, 6h or 2d")
-    return time.time() - int(match[1]) * _UNITS[match[2]]
+    return max(0.0, time.time() - int(match[1]) * _UNITS[match[2]])
 
 
 def _filtered(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -153,11 +154,11 @@ async def show_dead_letters(
         for letter in found:
             click.echo(msgspec.json.encode(_shown(letter)))
         return
-    table = Table("id", "account", "type", "tries", "buried", "reason", box=None)
+    # An id is copied from here: it is not broken in two.
+    table = Table(Column("id", no_wrap=True), *_SHOWN[1:], box=None)
     for letter in found:
         row = _shown(letter)
-        cells = (str(row[name]) for name in ("id", "account", "type", "tries", "buried", "reason"))
-        table.add_row(*(escape(cell) for cell in cells))
+        table.add_row(*(Text(str(row[name])) for name in _SHOWN))
     if found:
         Console().print(table)
     click.echo(f"{len(found):,} of {every:,}")
@@ -176,7 +177,7 @@ async def retry(stores: Stores, **options: Any) -> None:
     gateway inbox retry --all
     """
     wanted = _meant(options)
-    if await _told(stores, wanted, options["dry_run"], "would be put back"):
+    if await _goes_on(stores, wanted, options["dry_run"], "would be put back"):
         await _follow(retry_letters(stores.store, stores.dead_letters, wanted), "put back")
 
 
@@ -194,9 +195,9 @@ async def discard(stores: Stores, yes: bool, **options: Any) -> None:
     gateway inbox discard --before 30d --yes
     """
     wanted = _meant(options)
-    if await _told(stores, wanted, options["dry_run"], "would be discarded"):
+    if count := await _goes_on(stores, wanted, options["dry_run"], "would be discarded"):
         if not yes:
-            click.confirm("Discard them?", abort=True)
+            click.confirm(f"Discard {count:,} dead letters?", abort=True)
         await _follow(discard_letters(stores.dead_letters, wanted), "discarded")
 
 
@@ -204,27 +205,32 @@ def _meant(options: dict[str, Any]) -> Wanted:
     """Return which are meant; raise SettingsError where nothing says so."""
     filters = {name: options[name] for name in ("lane", "account", "kind", "reason")}
     # What is buried from now on is not meant.
-    until = options["before"] or time.time()
+    until = time.time() if options["before"] is None else options["before"]
     wanted = _wanted(options["ids"], **filters, since=options["since"], before=until)
-    given = [options["ids"], *filters.values(), options["since"], options["before"]]
-    if not options["every"] and not any(given):
+    ages = (options["since"], options["before"])
+    if not options["every"] and not options["ids"] and {*filters.values(), *ages} == {None}:
         raise SettingsError("which ones? give a filter, or --all")
     return wanted
 
 
-async def _told(stores: Stores, wanted: Wanted, dry_run: bool, what: str) -> bool:
-    """Tell how many are meant; return whether to go on."""
+async def _goes_on(stores: Stores, wanted: Wanted, dry_run: bool, what: str) -> int:
+    """Return how many are meant; where nothing is to be done to them, tell that and return 0."""
     count = await stores.dead_letters.count(wanted)
-    if dry_run or not count:
-        click.echo(f"{count:,} dead letters {what}")
-    return bool(count) and not dry_run
+    if count and not dry_run:
+        return count
+    click.echo(f"{count:,} dead letters {what}")
+    return 0
 
 
 async def _follow(progress: AsyncIterator[int], what: str) -> None:
+    """Show how far it got, on a terminal; at the end, how far it came, even where it failed."""
     done = 0
-    async for done in progress:
-        click.echo(f"\r{done:,} dead letters {what}", nl=False)
-    click.echo()
+    try:
+        async for done in progress:
+            if sys.stdout.isatty():
+                click.echo(f"\r{done:,}", nl=False)
+    finally:
+        click.echo(("\r" if sys.stdout.isatty() else "") + f"{done:,} dead letters {what}")
 
 
 def _shown(letter: DeadLetter) -> dict[str, Any]:

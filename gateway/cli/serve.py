@@ -13,9 +13,11 @@ from granian.log import LogLevels
 from granian.server import Server
 
 from gateway.app import DEMO_BOT, load_bot
+from gateway.cli.migrate import refuse_pending
 from gateway.cli.options import config_option
 from gateway.errors import SettingsError
 from gateway.settings import BOT_VARIABLE, CONFIG_VARIABLE, Settings, load_settings
+from gateway.telemetry import configure_logging
 
 HEADER_MILLISECONDS: Final = 5000
 """How long a request's head may take to arrive: WeChat cuts after 5 seconds (PROTOCOL 3)."""
@@ -43,6 +45,8 @@ def serve(
     settings = load_settings(config)
     target = bot or DEMO_BOT
     load_bot(target)
+    configure_logging(settings.server.log_level)
+    refuse_pending(settings)
     if config is not None:
         os.environ[CONFIG_VARIABLE] = str(config.absolute())
     os.environ[BOT_VARIABLE] = target

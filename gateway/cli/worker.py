@@ -5,6 +5,7 @@ from pathlib import Path
 import rich_click as click
 
 from gateway.app import DEMO_BOT, load_bot, work
+from gateway.cli.migrate import refuse_pending
 from gateway.cli.options import config_option
 from gateway.settings import load_settings
 from gateway.telemetry import configure_logging
@@ -31,4 +32,5 @@ def worker(bot: str | None, config: Path | None, concurrency: int | None) -> Non
     settings = load_settings(config)
     loaded = load_bot(bot or DEMO_BOT)
     configure_logging(settings.server.log_level)
+    refuse_pending(settings)
     work(settings, loaded, concurrency or settings.inbound.concurrency or 32)

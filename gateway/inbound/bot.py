@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
 from gateway.errors import BotError
 from gateway.inbound.context import Context
 from gateway.inbound.handlers import Call, Handler, bind_around, bind_handler, name_of
+from gateway.protocol.cloudevents import TYPES, matches
 from gateway.protocol.messages import Message
 from gateway.protocol.replies import Reply, to_reply
 
@@ -41,6 +43,14 @@ class Route(NamedTuple):
     """What the user is answered before a background handler runs."""
 
 
+class EventRoute(NamedTuple):
+    """A handler of events, with the types that it takes."""
+
+    name: str
+    types: tuple[str, ...]
+    function: Call
+
+
 class Bot:
     """Handlers for messages and events; the first that matches, in order of registration, answers.
 
@@ -52,6 +62,7 @@ class Bot:
 
     def __init__(self) -> None:
         self._entries: list[Route | Bot] = []
+        self._event_handlers: list[EventRoute] = []
         self._middlewares: list[Middleware] = []
         self._on_error: Call | None = None
 
@@ -93,6 +104,32 @@ class Bot:
             return function
 
         return register
+
+    def on_event(self, *patterns: str) -> Callable[[_F], _F]:
+        """Register ``async def f(event)`` for normalized events, such as ``user.*`` or ``*``.
+
+        It runs beside the handler that answers, later, and like a background handler again and
+        again until it succeeds. ``event`` is a CloudEvent. Raises BotError where a pattern means no
+        type of event that there is.
+        """
+        for pattern in patterns or ("",):
+            if not any(matches(pattern, type_) for type_ in TYPES.values()):
+                raise BotError(
+                    f"bot.on_event({pattern!r}): no event is of such a type; write user.*, or one "
+                    f"of: {', '.join(sorted(TYPES.values()))}"
+                )
+
+        def register(function: _F) -> _F:
+            handler = bind_around(function, ("event",))
+            self._event_handlers.append(EventRoute(name_of(function), patterns, handler))
+            return function
+
+        return register
+
+    def event_routes(self) -> list[EventRoute]:
+        """Return the handlers of events, those of included bots too."""
+        inner = (entry.event_routes() for entry in self._entries if isinstance(entry, Bot))
+        return [*self._event_handlers, *chain.from_iterable(inner)]
 
     def include(self, other: Bot) -> None:
         """Put the handlers of another bot here, in its order, with its middlewares and on_error.

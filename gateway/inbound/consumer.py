@@ -76,15 +76,79 @@ class Shared(NamedTuple):
     """Unix seconds."""
 
 
+class Settlement:
+    """Says in the store what became of a lane's entries."""
+
+    def __init__(self, lane: str, shared: Shared) -> None:
+        self._lane = lane
+        self._shared = shared
+
+    async def done(self, taken: Taken, entries: tuple[Entry, ...] = ()) -> None:
+        """Remove an entry, and store what came of it."""
+        await self._commit(Ack(self._lane, taken.id, entries), taken)
+
+    async def postpone(self, taken: Taken, seconds: float) -> None:
+        """Put an entry back, as if it had not been taken."""
+        await self._commit(Retry(self._lane, taken.id, seconds, taken.deliveries - 1), taken)
+
+    async def failed(self, taken: Taken, reason: str, floor: float = 0.0) -> None:
+        """Try an entry again, after ``floor`` seconds at least; bury it where that was the last."""
+        policy = self._shared.policy
+        if taken.deliveries >= policy.max_deliveries:
+            await self.bury(taken, reason)
+            return
+        pause = floor + policy.pause(taken.deliveries, self._shared.random())
+        _log.warning(
+            "lane %s: entry %s %s; try %d in %.1f s",
+            *(self._lane, taken.id, reason, taken.deliveries + 1, pause),
+        )
+        await self._commit(Retry(self._lane, taken.id, pause, taken.deliveries), taken)
+
+    async def bury(self, taken: Taken, reason: str) -> None:
+        """Make an entry a dead letter."""
+        letter = DeadLetter(
+            f"{self._lane}/{taken.id}",
+            taken.entry,
+            taken.deliveries,
+            reason,
+            taken.stored_at,
+            self._shared.clock(),
+        )
+        try:
+            await self._shared.dead_letters.bury([letter])
+        except StoreDown as down:
+            _log.error("%s; dead letter %s waits", down, letter.id)
+            await self.postpone(taken, self._shared.policy.cap)
+            return
+        _log.error("dead letter id=%s type=%s %s", letter.id, taken.entry.kind, reason)
+        await self.done(taken)
+
+    async def _commit(self, step: Ack | Retry, taken: Taken) -> None:
+        """Take a step that must not be lost; while the store is down, as long as the lease lasts.
+
+        After that the entry is another consumer's.
+        """
+        until = asyncio.get_running_loop().time() + ENTRY_LEASE_SECONDS
+        while True:
+            try:
+                await self._shared.commit.submit(step)
+                return
+            except StoreDown as down:
+                if asyncio.get_running_loop().time() >= until:
+                    _log.error("%s; entry %s will be taken again", down, taken.id)
+                    return
+                await asyncio.sleep(DOWN_SECONDS)
+
+
 class Consumer:
     """Handles the entries of one lane, up to ``concurrency`` at a time."""
 
     def __init__(self, lane: str, handle: Handle, shared: Shared, concurrency: int) -> None:
         self.lane = lane
         self._handle = handle
+        self._shared = shared
+        self._settlement = Settlement(lane, shared)
         self._concurrency = concurrency
-        self._store, self._commit, self._dead_letters, self._name = shared[:4]
-        self._policy, self._random, self._clock = shared[4:]
         self._working: dict[str, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
 
@@ -121,7 +185,7 @@ class Consumer:
         if room <= 0:
             return True
         try:
-            taken = await self._store.take(self.lane, self._name, room)
+            taken = await self._shared.store.take(self.lane, self._shared.name, room)
         except StoreDown as down:
             _log.warning("%s; lane %s waits", down, self.lane)
             return False
@@ -136,7 +200,7 @@ class Consumer:
         while True:
             await asyncio.sleep(ENTRY_LEASE_SECONDS / 3)
             for id_ in self._working:
-                self._commit.post(Hold(self.lane, id_, self._name))
+                self._shared.commit.post(Hold(self.lane, id_, self._shared.name))
 
     async def _work(self, taken: Taken) -> None:
         try:
@@ -145,72 +209,21 @@ class Consumer:
             del self._working[taken.id]
 
     async def _see_to(self, taken: Taken) -> None:
-        """Handle an entry, and say in the store what became of it."""
-        if taken.deliveries > self._policy.max_deliveries:
+        """Handle an entry, and say what became of it."""
+        settlement = self._settlement
+        if taken.deliveries > self._shared.policy.max_deliveries:
             # It was taken, and nobody said what became of it: whoever had it died of it, perhaps.
-            await self._bury(taken, "deliveries: its consumers died or were stopped")
+            await settlement.bury(taken, "deliveries: its consumers died or were stopped")
             return
         try:
             entries = await self._handle(taken)
         except Later as later:
-            await self._settle(
-                Retry(self.lane, taken.id, later.seconds, taken.deliveries - 1), taken
-            )
+            await settlement.postpone(taken, later.seconds)
         except Never as never:
-            await self._bury(taken, never.reason)
+            await settlement.bury(taken, never.reason)
         except Exception as error:
-            await self._failed(taken, error)
+            cause = error.__cause__ or error
+            reason = f"failed: {type(cause).__name__} at {place_of(cause)}"
+            await settlement.failed(taken, reason)
         else:
-            await self._settle(Ack(self.lane, taken.id, entries), taken)
-
-    async def _failed(self, taken: Taken, error: Exception) -> None:
-        cause = error.__cause__ or error
-        reason = f"failed: {type(cause).__name__} at {place_of(cause)}"
-        if taken.deliveries >= self._policy.max_deliveries:
-            await self._bury(taken, reason)
-            return
-        pause = self._policy.pause(taken.deliveries, self._random())
-        _log.warning(
-            "lane %s: entry %s %s; try %d in %.1f s",
-            self.lane,
-            taken.id,
-            reason,
-            taken.deliveries + 1,
-            pause,
-        )
-        await self._settle(Retry(self.lane, taken.id, pause, taken.deliveries), taken)
-
-    async def _bury(self, taken: Taken, reason: str) -> None:
-        letter = DeadLetter(
-            f"{self.lane}/{taken.id}",
-            taken.entry,
-            taken.deliveries,
-            reason,
-            taken.stored_at,
-            self._clock(),
-        )
-        try:
-            await self._dead_letters.bury([letter])
-        except StoreDown as down:
-            _log.error("%s; dead letter %s waits", down, letter.id)
-            again = Retry(self.lane, taken.id, self._policy.cap, taken.deliveries - 1)
-            await self._settle(again, taken)
-            return
-        _log.error("dead letter id=%s type=%s %s", letter.id, taken.entry.kind, reason)
-        await self._settle(Ack(self.lane, taken.id), taken)
-
-    async def _settle(self, step: Ack | Retry, taken: Taken) -> None:
-        """Take a step that must not be lost; while the store is down, as long as the lease lasts.
-
-        After that the entry is another consumer's.
-        """
-        until = asyncio.get_running_loop().time() + ENTRY_LEASE_SECONDS
-        while True:
-            try:
-                await self._commit.submit(step)
-                return
-            except StoreDown as down:
-                if asyncio.get_running_loop().time() >= until:
-                    _log.error("%s; entry %s will be taken again", down, taken.id)
-                    return
-                await asyncio.sleep(DOWN_SECONDS)
+            await settlement.done(taken, entries)

@@ -11,7 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from gateway.inbound.claims import (
     LEASE_SECONDS,
@@ -27,6 +27,7 @@ from gateway.inbound.claims import (
 from gateway.inbound.commit import GroupCommit
 from gateway.inbound.context import Context
 from gateway.inbound.ingest import Ingest, Match
+from gateway.inbound.outbox import NOBODY, Outbox
 from gateway.inbound.stored import store_message, store_reply
 from gateway.protocol.callback import SUCCESS
 from gateway.protocol.messages import Message
@@ -63,6 +64,14 @@ class LateReply(StrEnum):
     JOIN = "join"
     CUSTOMER_SERVICE = "customer_service"
     SUCCESS = "success"
+
+
+class Promise(NamedTuple):
+    """When a delivery is answered at the latest, and with what."""
+
+    deadline: float
+    """Seconds."""
+    late_reply: LateReply
 
 
 class Delivery(Protocol):
@@ -105,20 +114,18 @@ class Deliveries:
         ingest: Ingest,
         commit: GroupCommit,
         owner: bytes,
+        promise: Promise,
         *,
-        deadline: float,
-        late_reply: LateReply,
+        outbox: Outbox = NOBODY,
         on_stored: Callable[[], None] = lambda: None,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``owner`` names this process to the store; ``on_stored`` wakes its consumers."""
         self._ingest = ingest
         self._commit = commit
         self._owner = owner
-        self._deadline = deadline
-        self._late_reply = late_reply
+        self._deadline, self._late_reply = promise
+        self._outbox = outbox
         self._on_stored = on_stored
-        self._clock = clock
         self._runs: dict[bytes, _Run] = {}
         self._recent: OrderedDict[bytes, bytes] = OrderedDict()
         self._sweeping = False
@@ -130,7 +137,7 @@ class Deliveries:
         Raises HandlerFailed where the handler did, and StoreDown where nothing durable takes what
         must not be lost; the message is free for the next delivery then.
         """
-        key, arrived = delivery.key, self._clock()
+        key, arrived = delivery.key, time.monotonic()
         again = False
         while True:
             reply = self._recent.get(key)
@@ -165,10 +172,10 @@ class Deliveries:
         """Claim the message for this process; return whether its delivery is done with."""
         delivery = run.delivery
         match = self._ingest.find(delivery.message)
-        entries: tuple[Entry, ...] = ()
+        entries = self._outbox.entries(delivery.key, delivery.message, delivery.context)
         reply = b""
         if match.route.background:
-            entries = (store_message(delivery.key, delivery.message, delivery.context),)
+            entries += (store_message(delivery.key, delivery.message, delivery.context),)
             reply = delivery.seal(match.route.instant)
         claim = Claim(delivery.key, self._owner, entries, reply, again)
         outcome = await self._commit.submit(claim)
@@ -183,6 +190,8 @@ class Deliveries:
             self._know(delivery, reply)
             self._on_stored()
         else:
+            if entries:
+                self._on_stored()
             run.attempt, run.age = outcome.attempt, outcome.age
             return await self._handle(run, match)
         return True
@@ -199,7 +208,7 @@ class Deliveries:
             self._commit.post(Release(delivery.key, self._owner))
             raise
         run.handling = False
-        if self._clock() - run.started < self._deadline and not run.overdue:
+        if time.monotonic() - run.started < self._deadline and not run.overdue:
             # Nobody can have given the message up yet, so the reply need not wait for the store.
             self._know(delivery, body)
             self._commit.post(Finish(delivery.key, self._owner, body))
@@ -250,7 +259,7 @@ class Deliveries:
         return self._late_reply is not LateReply.JOIN or attempt >= TRIES or age >= LAST_AFTER
 
     def _patience(self, last: bool, arrived: float) -> float:
-        return arrived + (self._deadline if last else HOLD) - self._clock()
+        return arrived + (self._deadline if last else HOLD) - time.monotonic()
 
     async def _give_up(self, delivery: Delivery) -> None:
         """Answer without the handler's reply; the message is stored, in case the handler dies."""
@@ -280,7 +289,7 @@ class Deliveries:
 
     def _sweep(self) -> None:
         """Renew the claims of what runs long; give up what is overdue."""
-        now = self._clock()
+        now = time.monotonic()
         for run in self._runs.values():
             if not run.handling:
                 continue

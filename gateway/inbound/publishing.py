@@ -95,6 +95,9 @@ class Asker(Protocol):
     async def ask(self, event: Outgoing, seconds: float) -> dict[str, Any] | None:
         """Return the reply, a JSON object, or None for no reply; raise NoAnswer in that time."""
 
+    async def close(self) -> None:
+        """Let go of connections; may be called twice."""
+
 
 class NoAnswer(GatewayError):
     """A sink that was asked gave no answer; the message says why, never what it sent."""

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
@@ -11,11 +11,16 @@ from gateway.inbound.background import Background
 from gateway.inbound.bot import Bot
 from gateway.inbound.commit import GroupCommit
 from gateway.inbound.consumer import Consumer, Policy, Shared
-from gateway.inbound.deliveries import Deliveries, LateReply
+from gateway.inbound.deliveries import Deliveries, Promise
+from gateway.inbound.event_handlers import EventHandler
+from gateway.inbound.forwarding import Forwarder
 from gateway.inbound.ingest import Ingest
+from gateway.inbound.outbox import EVENT, Outbox, Subscription
 from gateway.inbound.ports import DeadLetters, Store
+from gateway.inbound.publishing import Publisher
 from gateway.inbound.spilling import Spill, Spilling
 from gateway.inbound.stored import BACKGROUND
+from gateway.inbound.upstream import Upstream, with_upstreams
 from gateway.protocol.account import Account
 
 WAITS_TO_STOP: Final = 8.0
@@ -25,8 +30,7 @@ WAITS_TO_STOP: Final = 8.0
 class Terms(NamedTuple):
     """What the settings say of the receiving side."""
 
-    reply_deadline: float
-    late_reply: LateReply
+    promise: Promise
     keep: float
     """Seconds that a message is remembered."""
     policy: Policy
@@ -42,6 +46,23 @@ class Stores(NamedTuple):
     spill: Spill
 
 
+class Sink(NamedTuple):
+    """A sink, with the events that it wants."""
+
+    subscription: Subscription
+    publisher: Publisher
+
+
+class Outside(NamedTuple):
+    """Who gets events, or is asked about them, beside the bot."""
+
+    sinks: Sequence[Sink]
+    upstreams: Sequence[Upstream]
+
+
+ALONE: Final = Outside((), ())
+
+
 class Inbound:
     """Deliveries, consumers and the store's keeper of one process."""
 
@@ -52,18 +73,26 @@ class Inbound:
         stores: Stores,
         terms: Terms,
         name: bytes,
+        outside: Outside = ALONE,
     ) -> None:
         """``name`` tells this process from all others: 8 random bytes."""
         self._stores = stores
         self._spilling = Spilling(stores.store, stores.spill, keep=terms.keep)
         self._commit = GroupCommit(self._spilling.commit)
-        ingest = Ingest(bot)
+        self._outside = outside
+        ingest = Ingest(with_upstreams(bot, outside.upstreams))
+        outbox = Outbox(
+            [
+                *(Subscription(EVENT + route.name, route.types) for route in bot.event_routes()),
+                *(sink.subscription for sink in outside.sinks),
+            ]
+        )
         self.deliveries = Deliveries(
             ingest,
             self._commit,
             name,
-            deadline=terms.reply_deadline,
-            late_reply=terms.late_reply,
+            terms.promise,
+            outbox=outbox,
             on_stored=self._wake,
         )
         shared = Shared(
@@ -76,11 +105,13 @@ class Inbound:
             time.time,
         )
         background = Background(ingest, accounts, self._commit, name)
-        self._consumers = [
-            Consumer(lane, handle, shared, terms.concurrency)
-            for lane, handle in ((BACKGROUND, background.handle),)
-            if terms.concurrency
-        ]
+        handles = {BACKGROUND: background.handle} | {
+            EVENT + route.name: EventHandler(route.function).handle for route in bot.event_routes()
+        }
+        consumers = [Consumer(lane, h, shared, terms.concurrency) for lane, h in handles.items()]
+        forwarders = [Forwarder(s.subscription.lane, s.publisher, shared) for s in outside.sinks]
+        everyone: list[Consumer | Forwarder] = [*consumers, *forwarders]
+        self._consumers = everyone if terms.concurrency else []
         self._consuming: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -98,6 +129,8 @@ class Inbound:
             async with asyncio.timeout(WAITS_TO_STOP):
                 await self._commit.flush()
         await self._spilling.close()
+        for upstream in self._outside.upstreams:
+            await upstream.asker.close()
         for store in self._stores:
             await store.close()
 

@@ -21,7 +21,6 @@ from gateway.inbound.claims import (
     Claims,
     ClaimStep,
     Entry,
-    Finish,
     GiveUp,
     Hold,
     Outcome,

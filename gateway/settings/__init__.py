@@ -37,6 +37,7 @@ from gateway.settings.sections import (
     ServerSettings,
     StoreSettings,
 )
+from gateway.settings.sinks import SINKS, SinkSettings, check_sinks, sink_type
 
 DEFAULT_CONFIG: Final = Path("gateway.toml")
 CONFIG_VARIABLE: Final = "GATEWAY_CONFIG"
@@ -73,6 +74,8 @@ class Settings(BaseSettings):
     """How messages are answered in time, and what is handled later."""
     store: StoreSettings = StoreSettings()
     """Where messages are kept."""
+    sinks: tuple[SinkSettings, ...] = ()
+    """Where events go, beside the bot's own handlers: one [[sinks]] each."""
     accounts: dict[AccountName, AccountSettings] = Field(min_length=1)
     """The accounts by name. Each is served at /wechat/NAME; while it is the only one, at /wechat
     too. A name is of lower-case letters, digits, and single ``-`` or ``_`` between them."""
@@ -135,7 +138,9 @@ def _load(config: Path | None) -> Settings:
             return tuple(sources)
 
     try:
-        return Located()  # type: ignore[call-arg]  # every value comes from the sources
+        settings = Located()  # type: ignore[call-arg]  # every value comes from the sources
+        check_sinks(settings.sinks, settings.accounts)
+        return settings
     except ValidationError as wrong:
         raise SettingsError(*(_line(error) for error in wrong.errors())) from None
     except tomllib.TOMLDecodeError as wrong:
@@ -204,6 +209,8 @@ def _line(error: Any) -> str:
     path = [str(part) for part in error["loc"] if part != "[key]"]
     name = ".".join(path)
     variable = _PREFIX + "__".join(path).upper()
+    if path[0] == "sinks" and len(path) > 1:
+        return _sink_line(path[1], path[2:], error)
     if error["type"] in ("missing", "too_short") and name == "accounts":
         return (
             "accounts: none is configured; write [accounts.main] into gateway.toml (the README "
@@ -221,6 +228,24 @@ def _line(error: Any) -> str:
         # Said of a section whose settings do not fit each other: it begins with the one to mend.
         name, variable, message = f"{name}.{first}", f"{variable}__{first.upper()}", rest
     return f"{name}: {message[:1].lower()}{message[1:]} (also set by {variable})"
+
+
+def _sink_line(number: str, path: list[str], error: Any) -> str:
+    """Return one line for an error in the ``number``-th of the sinks, counted from 0."""
+    known = {sink_type(kind): kind for kind in SINKS}
+    sink = f"sinks[{number}]"
+    if error["type"].startswith("union_tag"):
+        tag = error.get("ctx", {}).get("tag")
+        said = "missing" if tag is None else f"there is none called {tag}"
+        return f"{sink}.type: {said}; give one of: {', '.join(known)}"
+    kind, fields = known[path[0]], path[1:]
+    name = ".".join([sink, *fields])
+    if error["type"] == "missing":
+        return f"{name}: missing; a sink of type {path[0]} needs it"
+    if error["type"] == "extra_forbidden":
+        return f"{name}: no such setting{_suggestion(fields[-1], list(kind.model_fields))}"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{name}: {message[:1].lower()}{message[1:]}"
 
 
 def _unread(said: str) -> str:

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Collection, Iterator, Sequence
 from difflib import get_close_matches
 from itertools import combinations
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
@@ -169,6 +169,22 @@ SinkSettings = Annotated[
     Field(discriminator="type"),
 ]
 """Any sink, told apart by its type."""
+
+
+SINKS: Final[tuple[type[SinkSection], ...]] = (
+    HttpSink,
+    RedisStreamSink,
+    RedisPubSubSink,
+    RabbitMQSink,
+    KafkaSink,
+    NatsSink,
+)
+"""The kinds of sink, in the order in which they are explained."""
+
+
+def sink_type(kind: type[SinkSection]) -> str:
+    """Return what ``type`` says for a kind of sink."""
+    return str(get_args(kind.model_fields["type"].annotation)[0])
 
 
 def check_sinks(sinks: Sequence[SinkSection], accounts: Collection[str]) -> None:

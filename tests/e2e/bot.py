@@ -6,7 +6,17 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from gateway import Article, Bot, Click, Context, Message, Subscribe, Text, TransferReply
+from gateway import (
+    Article,
+    Bot,
+    Click,
+    CloudEvent,
+    Context,
+    Message,
+    Subscribe,
+    Text,
+    TransferReply,
+)
 
 bot = Bot()
 
@@ -93,6 +103,12 @@ async def echo(message: Text) -> str:
     return message.content
 
 
+@bot.on_event("user.*")
+async def note_event(event: CloudEvent) -> None:
+    """Leave a line for each."""
+    _note(f"{event.type}:{event.subject}")
+
+
 @bot.on(Subscribe)
 async def scene(message: Subscribe) -> str:
     """Tell the scene."""
@@ -115,3 +131,7 @@ async def transfer(message: Click) -> TransferReply:
 async def anything(message: Message) -> str:
     """Name the type of anything else."""
     return type(message).__name__
+
+
+empty = Bot()
+"""A bot without handlers."""

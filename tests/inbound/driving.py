@@ -7,7 +7,7 @@ from typing import Any, Final
 from gateway import Bot, Context, Message, Reply
 from gateway.adapters.memory import MemoryStore
 from gateway.inbound.commit import GroupCommit
-from gateway.inbound.deliveries import Deliveries, LateReply
+from gateway.inbound.deliveries import Deliveries, LateReply, Promise
 from gateway.inbound.ingest import Ingest
 from gateway.inbound.ports import Store
 from tests.support import make_account
@@ -45,7 +45,7 @@ def make_deliveries(
 ) -> Deliveries:
     """Return the deliveries of one process, which commits to the store."""
     commit = GroupCommit((store or MemoryStore(600)).commit)
-    return Deliveries(Ingest(bot), commit, owner, deadline=deadline, late_reply=late_reply)
+    return Deliveries(Ingest(bot), commit, owner, Promise(deadline, late_reply))
 
 
 def registered(handler: Any, kind: type[Message], **conditions: Any) -> Bot:

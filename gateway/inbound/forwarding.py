@@ -1,0 +1,117 @@
+"""Forwarding: a sink's lane is emptied into its publisher, batch by batch."""
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+
+from gateway.errors import GatewayError, StoreDown
+from gateway.inbound.consumer import DOWN_SECONDS, IDLE_SECONDS, Settlement, Shared
+from gateway.inbound.ports import Taken
+from gateway.inbound.publishing import (
+    Accepted,
+    Later,
+    Never,
+    Outgoing,
+    Published,
+    Publisher,
+    outgoing_of,
+)
+
+_log = logging.getLogger("gateway.inbound")
+
+MAX_PAUSE: Final = 30.0
+"""Seconds that a sink which takes nothing is left alone, at most."""
+
+MAX_AGE: Final = 3 * 86_400.0
+"""Seconds that an event is tried for: Standard Webhooks 1.0 tries about three days."""
+
+
+class Forwarder:
+    """Forwards the events of one lane."""
+
+    def __init__(self, lane: str, publisher: Publisher, shared: Shared) -> None:
+        self.lane = lane
+        self._publisher = publisher
+        # By its age, not by its tries, an event is given up: the sink may be down for long.
+        policy = shared.policy._replace(max_deliveries=1_000_000)
+        self._shared = shared._replace(policy=policy)
+        self._settlement = Settlement(lane, self._shared)
+        self._wake = asyncio.Event()
+        self._refused = 0
+        """Batches in a row of which the sink took nothing."""
+
+    def wake(self) -> None:
+        """Look into the lane now."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Forward until cancelled; what is under way then is forwarded again by another."""
+        try:
+            await self._publisher.start()
+        except GatewayError as wrong:
+            _log.error("%s; its events wait", wrong)
+        try:
+            while True:
+                await self._pause(await self._step())
+        finally:
+            await self._publisher.close()
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        self._wake.clear()
+
+    async def _step(self) -> float:
+        """Forward a batch; return how long to wait for the next one, in seconds."""
+        try:
+            taken = await self._shared.store.take(
+                self.lane, self._shared.name, self._publisher.batch
+            )
+        except StoreDown as down:
+            _log.warning("%s; lane %s waits", down, self.lane)
+            return DOWN_SECONDS
+        if not taken:
+            return IDLE_SECONDS
+        readable = await self._readable(taken)
+        published = await self._publisher.publish([event for _, event in readable])
+        await asyncio.gather(
+            *(
+                self._settle(one, result)
+                for (one, _), result in zip(readable, published, strict=True)
+            )
+        )
+        if published and all(isinstance(result, Later) for result in published):
+            self._refused += 1
+            # The wake-up of a new event is no reason to ask a sink that is down again.
+            self._wake.clear()
+            pause = self._shared.policy.pause(self._refused, self._shared.random())
+            await asyncio.sleep(min(MAX_PAUSE, pause))
+        else:
+            self._refused = 0
+        return 0.0
+
+    async def _readable(self, taken: list[Taken]) -> list[tuple[Taken, Outgoing]]:
+        """Return the entries with their events; bury what holds none."""
+        readable = []
+        for one in taken:
+            try:
+                readable.append((one, outgoing_of(one.entry.body)))
+            except msgspec.DecodeError:
+                await self._settlement.bury(one, "unserialisable: it cannot be written as JSON")
+        return readable
+
+    async def _settle(self, taken: Taken, published: Published) -> None:
+        match published:
+            case Accepted():
+                await self._settlement.done(taken)
+            case Never(reason):
+                await self._settlement.bury(taken, reason)
+            case Later(reason, retry_after):
+                if self._shared.clock() - taken.stored_at > MAX_AGE:
+                    await self._settlement.bury(taken, f"{reason}; tried for three days")
+                else:
+                    await self._settlement.failed(taken, reason, retry_after)

@@ -1,0 +1,67 @@
+"""Where a message goes beside its handler: an entry for each that wants its event."""
+
+import logging
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from gateway.inbound.claims import Entry
+from gateway.inbound.context import Context
+from gateway.protocol.cloudevents import TYPES, encode, event_of, matches_any
+from gateway.protocol.messages import Message
+
+_log = logging.getLogger("gateway.inbound")
+
+SINK: Final = "sink."
+"""What the lane of a sink begins with; its name follows."""
+
+EVENT: Final = "event."
+"""What the lane of a handler of events begins with; the function's name follows."""
+
+
+class Subscription(NamedTuple):
+    """Who wants which events."""
+
+    lane: str
+    types: tuple[str, ...]
+    """Patterns, such as ``user.*``."""
+    accounts: frozenset[str] | None = None
+    """By name; all of them if None."""
+
+    def wants(self, type_: str, account: str) -> bool:
+        """Tell whether an event of this type and account is meant."""
+        return matches_any(self.types, type_) and (
+            self.accounts is None or account in self.accounts
+        )
+
+
+class Outbox:
+    """Makes the entries that carry a message's event to its subscribers."""
+
+    def __init__(self, subscriptions: Iterable[Subscription]) -> None:
+        self._subscriptions = tuple(subscriptions)
+        self._lanes: dict[tuple[type[Message], str], tuple[str, ...]] = {}
+
+    def entries(self, key: bytes, message: Message, context: Context) -> tuple[Entry, ...]:
+        """Return the entries of a message with this dedupe key; none where nobody wants it."""
+        account = context.account
+        kind = (type(message), account.name)
+        lanes = self._lanes.get(kind)
+        if lanes is None:
+            lanes = self._lanes[kind] = self.lanes(TYPES[type(message)], account.name)
+        if not lanes:
+            return ()
+        event = event_of(account.name, account.app_id, message, key, context.trace_id)
+        try:
+            body = encode(event)
+        except ValueError:
+            # Its consumers make dead letters of it.
+            body = b""
+        return tuple(Entry(lane, account.name, event.type, body) for lane in lanes)
+
+    def lanes(self, type_: str, account: str) -> tuple[str, ...]:
+        """Return the lanes of those who want an event."""
+        return tuple(s.lane for s in self._subscriptions if s.wants(type_, account))
+
+
+NOBODY: Final = Outbox(())
+"""The outbox of a gateway without sinks."""

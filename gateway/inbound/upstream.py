@@ -1,0 +1,44 @@
+"""Upstreams: endpoints that are asked in place of a handler, so that a bot is of any language."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gateway.inbound.bot import Bot
+from gateway.inbound.context import Context
+from gateway.inbound.outbox import Subscription
+from gateway.inbound.publishing import Asker, outgoing_of
+from gateway.protocol.cloudevents import TYPES, encode, event_of
+from gateway.protocol.dedupe import dedupe_key
+from gateway.protocol.json_replies import reply_of
+from gateway.protocol.messages import Message
+from gateway.protocol.replies import Reply
+
+
+class Upstream(NamedTuple):
+    """An endpoint, with what it is asked about."""
+
+    subscription: Subscription
+    asker: Asker
+    seconds: float
+    """How long its answer may take."""
+
+
+def with_upstreams(bot: Bot, upstreams: Sequence[Upstream]) -> Bot:
+    """Return a bot that asks the upstreams about what no handler of ``bot`` takes."""
+    if not upstreams:
+        return bot
+    whole = Bot()
+    whole.include(bot)
+
+    @whole.on(Message)
+    async def ask(message: Message, context: Context) -> Reply | None:
+        type_, account = TYPES[type(message)], context.account
+        for upstream in upstreams:
+            if upstream.subscription.wants(type_, account.name):
+                key = dedupe_key(account.app_id, message)
+                event = event_of(account.name, account.app_id, message, key, context.trace_id)
+                outgoing = outgoing_of(encode(event))
+                return reply_of(await upstream.asker.ask(outgoing, upstream.seconds))
+        return None
+
+    return whole
