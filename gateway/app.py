@@ -15,7 +15,7 @@ import uvloop
 from litestar import Litestar
 
 from gateway import __version__
-from gateway.adapters import migrate
+from gateway.adapters import migrate, postgres, redis_checkup
 from gateway.adapters.http_forward import HttpForward
 from gateway.adapters.kafka import Kafka
 from gateway.adapters.memory import MemoryDeadLetters, MemoryStore
@@ -27,7 +27,7 @@ from gateway.adapters.redis_sinks import RedisPubSub, RedisStream
 from gateway.adapters.spill import FileSpill
 from gateway.adapters.sqlite import SqliteStore
 from gateway.adapters.sqlite_records import SqliteDeadLetters
-from gateway.errors import BotError, SettingsError
+from gateway.errors import BotError, SettingsError, StoreDown
 from gateway.http.asgi import callback_route
 from gateway.http.callback import CallbackEndpoint
 from gateway.http.health import health_routes
@@ -37,7 +37,7 @@ from gateway.inbound.bot import Bot
 from gateway.inbound.consumer import Policy
 from gateway.inbound.deliveries import LateReply, Promise
 from gateway.inbound.outbox import SINK, Subscription
-from gateway.inbound.ports import DeadLetters, Store
+from gateway.inbound.ports import DeadLetters, Finding, Store
 from gateway.inbound.publishing import Limits, Publisher
 from gateway.inbound.runtime import Inbound, Outside, Sink, Stores, Terms
 from gateway.inbound.upstream import Upstream
@@ -227,6 +227,47 @@ def make_dead_letters(settings: Settings) -> DeadLetters:
     if given.url == MEMORY:
         return MemoryDeadLetters()
     return SqliteDeadLetters(sqlite_path(given.url), timeout=given.timeout)
+
+
+async def examine_stores(settings: Settings) -> list[Finding]:
+    """Return how the settings' stores are, each problem with its fix."""
+    given = settings.store
+    findings: list[Finding] = []
+    if given.redis_url is not None:
+        url = given.redis_url.get_secret_value()
+        findings += await redis_checkup.examine(url, within=given.timeout)
+    if given.postgres_dsn is not None:
+        dsn = given.postgres_dsn.get_secret_value()
+        findings += await postgres.examine(dsn, within=given.timeout)
+    if given.url == MEMORY and given.redis_url is None:
+        fix = "give store.url = sqlite:///var/gateway.db, or a store.redis_url"
+        findings.append(Finding("store", "memory: whatever waits is lost with the process", fix))
+    elif given.redis_url is None or given.postgres_dsn is None:
+        findings.append(await _examine_sqlite(settings))
+    findings.append(_examine_spill(settings))
+    return findings
+
+
+async def _examine_sqlite(settings: Settings) -> Finding:
+    path = sqlite_path(settings.store.url)
+    store = SqliteStore(path, keep=60, timeout=settings.store.timeout)
+    try:
+        await store.ping()
+    except StoreDown as down:
+        said, _, fix = str(down).partition("; ")
+        return Finding("sqlite", said, fix)
+    finally:
+        await store.close()
+    return Finding("sqlite", f"{path}: messages are on disk before WeChat is told success", "")
+
+
+def _examine_spill(settings: Settings) -> Finding:
+    folder = settings.store.spill
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    fix = "" if os.access(existing, os.W_OK) else "let the gateway's user write there"
+    waiting = sum(path.stat().st_size for path in folder.glob("*.spill"))
+    state = f"{waiting:,} bytes wait for the store" if waiting else "empty"
+    return Finding("spill", f"{folder}: {state}", fix)
 
 
 async def pending_migrations(settings: Settings) -> list[str]:

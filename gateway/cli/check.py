@@ -1,5 +1,6 @@
 """``gateway check``, ``doctor`` and ``version``: is all as it should be?"""
 
+import asyncio
 import os
 import platform
 import sys
@@ -14,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from gateway import __version__
-from gateway.app import DEMO_BOT, load_bot, make_account
+from gateway.app import DEMO_BOT, examine_stores, load_bot, make_account
 from gateway.cli.options import callback_url, config_option
 from gateway.errors import GatewayError
 from gateway.inbound.ports import Finding
@@ -52,13 +53,16 @@ def version() -> None:
     click.echo(f"wechat-gateway {__version__} ({IMPLEMENTATION} kernels)")
 
 
-PACKAGES = ("granian", "litestar", "msgspec", "pycryptodome", "pydantic-settings", "uvloop")
+PACKAGES = (
+    *("granian", "litestar", "msgspec", "pycryptodome", "pydantic-settings", "uvloop"),
+    *("redis", "asyncpg"),
+)
 
 
 @click.command()
 @config_option
 def doctor(config: Path | None) -> None:
-    """Show what is installed and which kernels run; name each problem with its fix.
+    """Show what is installed, which kernels run and how the stores are; name each problem's fix.
 
     \b
     gateway doctor
@@ -101,6 +105,7 @@ def _findings(config: Path | None) -> Iterator[Finding]:
     workers = settings.server.workers
     fix = f"set server.workers to {cores} or less" if workers > cores else ""
     yield Finding("workers", f"{workers} on {cores} cores", fix)
+    yield from asyncio.run(examine_stores(settings))
 
 
 def _kernels() -> Finding:
