@@ -14,7 +14,7 @@ def main() -> int:
     """Run the drill; return 0 where nothing was lost and nothing shown twice, else 1."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.drill",
-        description="Load two gateways and a worker while they and Redis are killed and cut.",
+        description="Load gateways and a worker while they, Redis and Postgres are killed and cut.",
         epilog="example: python -m tests.drill --seconds 600 --seed 7",
     )
     parser.add_argument("--seconds", type=int, default=120, help="of load (default: 120)")
@@ -27,7 +27,7 @@ def main() -> int:
     for what, count in sorted(faults.items()):
         print(f"{what:<28}{count:>8,}")
     print(*ledger.lines(), f"seed {seed}", sep="\n")
-    return 0 if ledger.clean else 1
+    return 0 if ledger.is_clean else 1
 
 
 if __name__ == "__main__":

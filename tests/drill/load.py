@@ -13,8 +13,8 @@ from gateway.cli.sending import fresh_callback
 from gateway.simulator.platform import Attempt, Outcome, Platform
 from tests.support import fresh_text, make_sender
 
-KINDS: Final = {"inline": 55, "slow": 5, "later": 40}
-"""What is sent, in hundredths: answered at once, answered after 6 seconds, handled later."""
+KINDS: Final = {"inline": 54, "slow": 5, "later": 38, "poison": 3}
+"""What is sent, in hundredths: answered at once, answered after 6 seconds, handled later, never."""
 
 
 @dataclass
@@ -29,15 +29,16 @@ class Sent:
     def content(self) -> str:
         """The text that names the handler, and this message."""
         return {
-            "inline": f"sleep 0.01 {self.name}",
-            "slow": f"sleep 6 {self.name}",
-            "later": f"later {self.name}",
+            "inline": f"sleep 0.01 {self.user}",
+            "slow": f"sleep 6 {self.user}",
+            "later": f"later {self.user}",
+            "poison": f"later {self.user}",
         }[self.kind]
 
     @property
     def user(self) -> str:
         """Who sent it: one user a message, so that what they get can be told apart."""
-        return f"o{self.name}"
+        return self.name
 
     def story(self) -> str:
         """Return how its deliveries went: status, or what else, and seconds."""
@@ -47,7 +48,7 @@ class Sent:
         return f"{self.name}: {', '.join(attempts)}; {shown}"
 
     @property
-    def acknowledged(self) -> bool:
+    def is_acknowledged(self) -> bool:
         """Whether WeChat was told that it need not try again."""
         return self.outcome is not None and self.outcome.status == 200
 
@@ -84,11 +85,11 @@ class Load:
             # A refused connection is the business of the proxy in front: it asks the other one.
             for url in self.urls():
                 one.outcome = await Platform(session, sender, url).deliver(make, tries=1)
-                if one.outcome.attempts[0].seconds > 0.5 or one.acknowledged:
+                if one.outcome.attempts[0].seconds > 0.5 or one.is_acknowledged:
                     break
             assert one.outcome is not None
             attempts += one.outcome.attempts
-            if one.acknowledged:
+            if one.is_acknowledged:
                 break
             # WeChat does not try again at once.
             await asyncio.sleep(max(0.0, 1.0 - one.outcome.attempts[0].seconds))
