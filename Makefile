@@ -26,7 +26,7 @@ RUN_STAMP := $(VENV)/run-$(KIND).stamp
 DEV_STAMP := $(VENV)/dev-$(KIND).stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench bench-micro lint format type sanitize pins clean
+.PHONY: help run test drill bench bench-micro lint format type sanitize pins clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ run: $(RUN_STAMP) ## Start a gateway, let a simulated WeChat call it, go on serv
 
 test: $(DEV_STAMP) ## Run the tests, over both kernel implementations
 	$(BIN)/python -m pytest
+
+drill: $(DEV_STAMP) ## Kill and cut everything under load, for minutes; then count what was lost
+	$(BIN)/python -m tests.drill --seconds 180
 
 bench: $(DEV_STAMP) bench-micro ## Measure: kernels, and side by side with others over HTTP
 	$(BIN)/python -m bench.load

@@ -103,8 +103,11 @@ rules[5] = function(record, owner) -- Renew
 end
 
 rules[6] = function(record, entries, reply, given_up) -- Put
-  if record[5] == '' then record[5], record[7] = reply, given_up end
-  if reply ~= '' and not given_up then record[3], record[7] = '', false end
+  if given_up then
+    if record[5] ~= reply then record[5], record[7] = reply, true end
+  elseif reply ~= '' and (record[5] == '' or record[5] == reply) then
+    record[5], record[3], record[7] = reply, '', false
+  end
   once(record, entries)
   return { DONE, 0, 0, record[5] }
 end

@@ -5,6 +5,7 @@ Nothing is opened before it is needed, so that what goes wrong is told to whoeve
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -70,15 +71,28 @@ class SqliteFile:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         database = sqlite3.connect(self._path, timeout=self._timeout, isolation_level=None)
         try:
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = NORMAL")
-            database.executescript(self._schema)
+            self._prepare(database)
         except BaseException:
             database.close()
             raise
         self._durable = False
         self._connection = database
         return database
+
+    def _prepare(self, database: sqlite3.Connection) -> None:
+        """Make the file what it has to be; wait for others who are about the same."""
+        until = time.monotonic() + self._timeout
+        while True:
+            try:
+                database.execute("PRAGMA journal_mode = WAL")
+                database.execute("PRAGMA synchronous = NORMAL")
+                database.executescript(self._schema)
+                return
+            except sqlite3.OperationalError:
+                # SQLite itself does not wait where several make a new file a WAL one at once.
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.01)
 
 
 def rollback(database: sqlite3.Connection) -> None:

@@ -42,6 +42,9 @@ class Answer(NamedTuple):
 BODY_SECONDS: Final = 5.0
 """How long a body may take to arrive: after 5 seconds WeChat cuts the connection (PROTOCOL 3)."""
 
+MAX_AGE: Final = 60
+"""Seconds between a message and its last delivery that can be believed; there are about 10."""
+
 REFUSED: Final = Answer(403, "", b"")
 TOO_LARGE: Final = Answer(413, "", b"")
 NOT_FOUND: Final = Answer(404, "", b"")
@@ -220,6 +223,16 @@ class _Delivery:
 
     def _trace_id(self) -> str:
         return self._endpoint.trace_id(self._request)
+
+    def age(self) -> float:
+        """Return how many seconds after its message this was sent, by WeChat's clock; 0 unknown.
+
+        Each delivery is signed anew, as far as is known; with another clock's CreateTime, or one
+        timestamp for all deliveries, nothing can be told.
+        """
+        timestamp = required(parse_query(self._request.raw_query), b"timestamp")
+        age = int(timestamp) - self.message.create_time if timestamp.isdigit() else 0
+        return float(age) if 0 < age < MAX_AGE else 0.0
 
     def seal(self, reply: Reply | None) -> bytes:
         """Return the body that answers with this reply."""

@@ -224,11 +224,13 @@ def _give_up(record: Record, step: GiveUp, _now: float) -> _Advanced:
 
 
 def _put(record: Record, step: Put, _now: float) -> _Advanced:
-    if not record.reply:
-        record.reply, record.given_up = step.reply, step.given_up
-    if step.reply and not step.given_up:
+    if step.given_up:
+        # Nobody saw another reply that may be known here: else WeChat had not come again.
+        if record.reply != step.reply:
+            record.reply, record.given_up = step.reply, True
+    elif step.reply and record.reply in (b"", step.reply):
         # It was handled, whoever holds it here.
-        record.owner, record.given_up = b"", False
+        record.reply, record.owner, record.given_up = step.reply, b"", False
     return Outcome(State.DONE, reply=record.reply), _once(record, step.entries)
 
 

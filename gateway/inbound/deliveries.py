@@ -81,6 +81,9 @@ class Delivery(Protocol):
     message: Message
     key: bytes
 
+    def age(self) -> float:
+        """Return how many seconds after its message this was sent, by WeChat's clock; 0 unknown."""
+
     def seal(self, reply: Reply | None) -> bytes:
         """Return the body that answers with this reply."""
 
@@ -230,7 +233,8 @@ class Deliveries:
         run.attempt += 1
         if run.ended is None:
             run.ended = asyncio.get_running_loop().create_future()
-        last = self._is_last(run.attempt, run.age + arrived - run.started)
+        age = max(run.age + arrived - run.started, delivery.age())
+        last = self._is_last(run.attempt, age)
         await asyncio.wait([run.ended], timeout=self._patience(last, arrived))
         if run.ended.done():
             return False
@@ -241,7 +245,7 @@ class Deliveries:
     async def _wait(self, run: _Run, claim: Claim, outcome: Outcome) -> Outcome:
         """Wait for another process's reply, or for its claim; return what it comes to."""
         run.attempt, run.age = outcome.attempt, outcome.age
-        last = self._is_last(outcome.attempt, outcome.age)
+        last = self._is_last(outcome.attempt, max(outcome.age, run.delivery.age()))
         pause, most = _POLL
         while outcome.state is State.IN_FLIGHT:
             left = self._patience(last, run.started)
@@ -298,7 +302,7 @@ class Deliveries:
                 self._commit.post(Renew(run.delivery.key, self._owner))
             if now - run.started >= self._deadline and not run.overdue:
                 run.overdue = True
-                if self._is_last(run.attempt, run.age):
+                if self._is_last(run.attempt, max(run.age, run.delivery.age())):
                     self._start_giving_up(run.delivery)
         self._sweeping = bool(self._runs)
         if self._sweeping:

@@ -199,8 +199,9 @@ def _puts(step: ClaimStep, outcome: Outcome, entries: tuple[Entry, ...]) -> tupl
         case Claim():
             return (Put(step.key, entries, step.reply),)
         case GiveUp():
-            return (Put(step.key, entries, step.reply, given_up=True),)
-    # A reply that came late: beside the message's own record, whose entries may be there already.
+            given_up = Put(step.key, (), step.reply, given_up=True)
+            return (Put(step.key + b"given up", entries), given_up)
+    # Beside the message's own record, as above: its entries may be in the store already.
     return (Put(step.key, (), outcome.reply), Put(step.key + b"late", entries))
 
 

@@ -286,6 +286,24 @@ class TestLateReplies:
 
         stores.play(scenario)
 
+    def test_a_reply_that_nobody_saw_does_not_undo_that_a_message_was_given_up(
+        self, stores: Stores
+    ) -> None:
+        """Two processes handled it, each without the store; one of them told WeChat success."""
+
+        async def scenario() -> None:
+            store = stores.open()
+            given_up = Put(b"k", (), b"success", given_up=True)
+            unseen = Put(b"k", (), b"reply of another")
+            for first, second in ((given_up, unseen), (unseen, given_up)):
+                key = first.key + second.reply
+                await states(store, first._replace(key=key), second._replace(key=key))
+                assert (await step(store, Claim(key, A))).reply == b"success"
+                await step(store, Finish(key, A, b"reply", (OTHER,)))
+            assert len(await store.take("customer_service", A, 9)) == 2
+
+        stores.play(scenario)
+
 
 class TestEntries:
     """What is stored for later, and who has it."""

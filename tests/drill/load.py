@@ -1,6 +1,7 @@
 """The drill's load: messages at a steady rate, delivered as WeChat does, each one noted."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -78,7 +79,7 @@ class Load:
 
     async def _deliver(self, session: aiohttp.ClientSession, one: Sent) -> None:
         sender = make_sender()
-        document = fresh_text(one.content, FromUserName=one.user)
+        document = fresh_text(one.content, FromUserName=one.user, CreateTime=int(time.time()))
         make = partial(fresh_callback, sender, document)
         attempts: list[Attempt] = []
         for _ in range(3):

@@ -29,7 +29,12 @@ class Arrival:
         fields = {"FromUserName": "oUser", "MsgType": "text", "Content": content}
         self.message: Message = decode(fields)
         self.key = key
+        self.sent_after = 0.0
         self.answers: list[bytes] = []
+
+    def age(self) -> float:
+        """Return what WeChat's clock says."""
+        return self.sent_after
 
     def seal(self, reply: Reply | None) -> bytes:
         """Return the text, so that answers can be read."""
@@ -219,6 +224,27 @@ def test_a_delivery_that_comes_late_is_the_last_even_if_others_never_arrived() -
         assert last.answers == [b"success"]
         handler.go_on.set()
         await asyncio.gather(*tasks)
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("where", ["same process", "other process", "alone"])
+def test_by_wechats_clock_a_delivery_is_known_to_be_the_last(where: str) -> None:
+    """Even where the store, or who counted the others, is gone."""
+
+    async def scenario() -> None:
+        handler, store = Handler(), MemoryStore(60)
+        one, other = two(registered(handler, Text), store)
+        last = Arrival()
+        last.sent_after = 10.0
+        tasks = [] if where == "alone" else [start(one, Arrival())]
+        await asyncio.sleep(0.02)
+        tasks.append(start(one if where == "same process" else other, last))
+        await asyncio.sleep(DEADLINE + 0.05)
+        assert last.answers == [b"success"]
+        handler.go_on.set()
+        await asyncio.gather(*tasks)
+        assert len(await lane(store, CUSTOMER_SERVICE)) == 1
 
     play(scenario)
 
