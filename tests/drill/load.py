@@ -62,6 +62,7 @@ class Load:
     """Messages a second."""
     random: Random
     urls: Callable[[], list[str]]
+    kinds: dict[str, int] = field(default_factory=lambda: dict(KINDS))
     sent: list[Sent] = field(default_factory=list)
 
     async def run(self, seconds: float) -> None:
@@ -70,7 +71,7 @@ class Load:
         async with aiohttp.ClientSession(connector=connector) as session:
             under_way = []
             for number in range(int(seconds * self.rate)):
-                (kind,) = self.random.choices([*KINDS], [*KINDS.values()])
+                (kind,) = self.random.choices([*self.kinds], [*self.kinds.values()])
                 one = Sent(f"{kind}{number}", kind)
                 self.sent.append(one)
                 under_way.append(asyncio.create_task(self._deliver(session, one)))
