@@ -125,7 +125,7 @@ def test_doctor_finds_nothing_wrong_with_sound_settings(command: Command) -> Non
     lines = [line.split() for line in ran.out.splitlines()]
     found = {line[1]: line[0] for line in lines if line[0] in ("ok", "!!")}
     assert set(found) == {
-        *("python", "wechat-gateway", "kernels", "aes", "settings", "workers"),
+        *("python", "wechat-gateway", "kernels", "aes", "settings", "workers", "sqlite", "spill"),
         *PACKAGES,
     }
     assert {name for name, mark in found.items() if mark == "!!"} <= {"kernels"}
