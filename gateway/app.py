@@ -20,13 +20,13 @@ from gateway.adapters.http_forward import HttpForward
 from gateway.adapters.kafka import Kafka
 from gateway.adapters.memory import MemoryDeadLetters, MemoryStore
 from gateway.adapters.nats import NatsJetStream
-from gateway.adapters.postgres import PostgresDeadLetters
+from gateway.adapters.postgres import PostgresArchive, PostgresDeadLetters
 from gateway.adapters.rabbitmq import RabbitMQ
 from gateway.adapters.redis import RedisStore
 from gateway.adapters.redis_sinks import RedisPubSub, RedisStream
 from gateway.adapters.spill import FileSpill
 from gateway.adapters.sqlite import SqliteStore
-from gateway.adapters.sqlite_records import SqliteDeadLetters
+from gateway.adapters.sqlite_records import SqliteArchive, SqliteDeadLetters
 from gateway.errors import BotError, SettingsError, StoreDown
 from gateway.http.asgi import callback_route
 from gateway.http.callback import CallbackEndpoint
@@ -37,7 +37,7 @@ from gateway.inbound.bot import Bot
 from gateway.inbound.consumer import Policy
 from gateway.inbound.deliveries import LateReply, Promise
 from gateway.inbound.outbox import SINK, Subscription
-from gateway.inbound.ports import DeadLetters, Finding, Store
+from gateway.inbound.ports import Archive, DeadLetters, Finding, Store
 from gateway.inbound.publishing import Limits, Publisher
 from gateway.inbound.runtime import Inbound, Outside, Sink, Stores, Terms
 from gateway.inbound.upstream import Upstream
@@ -100,11 +100,8 @@ def make_inbound(
 ) -> Inbound:
     """Return the receiving side of this process; raise SettingsError where bot and store differ."""
     given = settings.inbound
-    if settings.store.url == MEMORY and any(route.background for route in bot.routes()):
-        raise SettingsError(
-            "store.url: memory:// would lose the messages of background handlers, which the bot "
-            "has; give sqlite:///var/gateway.db, or a store.redis_url"
-        )
+    if settings.store.url == MEMORY and settings.store.redis_url is None:
+        _refuse_to_forget(settings, bot)
     name = os.urandom(8)
     return Inbound(
         bot,
@@ -114,11 +111,27 @@ def make_inbound(
             promise=Promise(given.reply_deadline, LateReply(given.late_reply)),
             keep=settings.store.dedupe_seconds,
             policy=Policy(given.max_deliveries, given.retry_base, given.retry_cap),
+            archived=settings.store.archive_days * 86_400.0,
             concurrency=concurrency,
         ),
         name,
         Outside(make_sinks(settings), make_upstreams(settings)),
     )
+
+
+def _refuse_to_forget(settings: Settings, bot: Bot) -> None:
+    """Raise SettingsError where memory would lose what must not be lost."""
+    losers = {
+        "the messages of background handlers": any(route.background for route in bot.routes()),
+        "the events of bot.on_event": bool(bot.event_routes()),
+        "the events of sinks": bool(make_sinks(settings)),
+    }
+    for what, is_there in losers.items():
+        if is_there:
+            raise SettingsError(
+                f"store.url: memory:// would lose {what}; give sqlite:///var/gateway.db, or a "
+                "store.redis_url"
+            )
 
 
 def make_sinks(settings: Settings) -> list[Sink]:
@@ -205,7 +218,8 @@ def make_stores(settings: Settings, name: bytes) -> Stores:
     """Return what the settings keep things in; ``name`` is this process's own."""
     given = settings.store
     spill = FileSpill(given.spill, name.hex())
-    return Stores(make_store(settings), make_dead_letters(settings), spill)
+    archive = make_archive(settings) if given.archive else None
+    return Stores(make_store(settings), make_dead_letters(settings), spill, archive)
 
 
 def make_store(settings: Settings) -> Store:
@@ -296,6 +310,14 @@ def postgres_dsn(settings: Settings) -> str:
             "migrations; give postgresql://USER:PASSWORD@HOST[:PORT]/DATABASE"
         )
     return settings.store.postgres_dsn.get_secret_value()
+
+
+def make_archive(settings: Settings) -> Archive:
+    """Return where callbacks are archived: in Postgres where it is given."""
+    given = settings.store
+    if given.postgres_dsn is not None:
+        return PostgresArchive(given.postgres_dsn.get_secret_value(), timeout=given.timeout)
+    return SqliteArchive(sqlite_path(given.url), timeout=given.timeout)
 
 
 def store_kind(settings: Settings) -> str:

@@ -18,12 +18,13 @@ MAY_IMPORT: Final = {
     "kernels": "errors",
     "protocol": "errors kernels",
     "inbound": "errors kernels protocol",
+    "adapters": "errors protocol inbound",
     "http": "errors kernels protocol inbound",
     "simulator": "errors kernels protocol",
     "telemetry": "",
     "settings": "errors protocol",
-    "app": "errors kernels protocol inbound http settings telemetry gateway",
-    "cli": "errors kernels protocol simulator settings app gateway",
+    "app": "errors kernels protocol inbound adapters http settings telemetry gateway",
+    "cli": "errors kernels protocol inbound simulator settings telemetry app gateway",
     # What a bot's author imports, the bot that comes along, and the command's entrance.
     "gateway": "errors protocol inbound",
     "demo": "gateway",
@@ -80,7 +81,7 @@ def test_imports_go_in_one_direction(module: str) -> None:
 
 
 def test_only_the_composition_root_builds_adapters() -> None:
-    for adapter in ("http", "telemetry"):
+    for adapter in ("http", "adapters"):
         users = {_part(m) for m in MODULES for name in _of_the_package(m) if _part(name) == adapter}
         assert users - {adapter} == {"app"}
 
@@ -98,14 +99,23 @@ def test_servers_and_frameworks_stay_where_they_are_used() -> None:
         library: {
             _part(m) for m in MODULES for name in _imports(m) if name.split(".")[0] == library
         }
-        for library in ("litestar", "granian", "aiohttp", "rich_click", "pydantic_settings")
+        for library in (
+            *("litestar", "granian", "aiohttp", "rich_click", "pydantic_settings"),
+            *("redis", "asyncpg", "msgpack", "standardwebhooks", "sqlite3", "uvloop"),
+        )
     }
     assert users == {
         "litestar": {"app", "http"},
         "granian": {"cli", "http"},
-        "aiohttp": {"simulator", "cli"},
+        "aiohttp": {"simulator", "cli", "adapters"},
         "rich_click": {"cli"},
         "pydantic_settings": {"settings"},
+        "redis": {"adapters"},
+        "asyncpg": {"adapters"},
+        "msgpack": {"adapters"},
+        "standardwebhooks": {"adapters"},
+        "sqlite3": {"adapters"},
+        "uvloop": {"app"},
     }
 
 

@@ -130,9 +130,7 @@ class PostgresArchive:
 
 
 async def examine(dsn: str, *, within: float) -> list[Finding]:
-    """Return how the Postgres of the settings is, asked ``within`` so many seconds; each problem
-    with its fix.
-    """
+    """Return how the Postgres at ``dsn`` is, asked ``within`` so many seconds."""
     try:
         async with connect(dsn, within) as database, asyncio.timeout(within):
             version, number, fsync, commit = await database.fetchrow(

@@ -34,8 +34,10 @@ _FIXES: Final[tuple[tuple[tuple[type[BaseException], ...], str], ...]] = (
     ((OSError, pg.PostgresError), _FIX),
     (
         (ValueError, pg.ClientConfigurationError),
-        "write store.postgres_dsn as postgresql://USER:PASSWORD@HOST[:PORT]/DATABASE, the password "
-        "percent-encoded",
+        (
+            "write store.postgres_dsn as postgresql://USER:PASSWORD@HOST[:PORT]/DATABASE, the "
+            "password percent-encoded"
+        ),
     ),
     ((pg.InterfaceError,), _FIX),
 )

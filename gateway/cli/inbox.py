@@ -56,8 +56,7 @@ def _with_stores(
             try:
                 await function(stores, **own)
             finally:
-                for store in stores:
-                    await store.close()
+                await stores.close()
 
         try:
             asyncio.run(run())

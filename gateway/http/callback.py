@@ -219,7 +219,9 @@ class _Delivery:
         self._received = received
         self.message = received.message
         self.key = dedupe_key(account.app_id, received.message)
-        self.context = Context(account, request.raw_query, trace_id=self._trace_id)
+        self.context = Context(
+            account, request.raw_query, trace_id=self._trace_id, arrived_at=endpoint.clock()
+        )
 
     def _trace_id(self) -> str:
         return self._endpoint.trace_id(self._request)

@@ -10,10 +10,16 @@ from gateway.protocol.account import Account
 class Context:
     """One delivery of a message; trace id and query are worked out when they are asked for."""
 
-    __slots__ = ("_query", "_trace", "_trace_id", "account", "attempt", "raw_query")
+    __slots__ = ("_query", "_trace", "_trace_id", "account", "arrived_at", "attempt", "raw_query")
 
     def __init__(
-        self, account: Account, raw_query: bytes, *, trace_id: Callable[[], str], attempt: int = 1
+        self,
+        account: Account,
+        raw_query: bytes,
+        *,
+        trace_id: Callable[[], str],
+        attempt: int = 1,
+        arrived_at: float = 0.0,
     ) -> None:
         self.account = account
         """The account that the message was sent to."""
@@ -22,6 +28,8 @@ class Context:
         self.attempt = attempt
         """Which delivery of this message this is, 1 for the first; for a background handler, which
         try."""
+        self.arrived_at = arrived_at
+        """When it arrived, in Unix seconds; 0 for a background handler."""
         self._trace = trace_id
         self._trace_id = ""
         self._query: Mapping[str, str] | None = None

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from gateway.inbound.archiving import archive_entry
 from gateway.inbound.claims import Entry
 from gateway.inbound.context import Context
 from gateway.protocol.cloudevents import TYPES, encode, event_of, matches_any
@@ -37,8 +38,10 @@ class Subscription(NamedTuple):
 class Outbox:
     """Makes the entries that carry a message's event to its subscribers."""
 
-    def __init__(self, subscriptions: Iterable[Subscription]) -> None:
+    def __init__(self, subscriptions: Iterable[Subscription], *, archive: bool = False) -> None:
+        """``archive`` tells whether every message goes to the archive's lane too."""
         self._subscriptions = tuple(subscriptions)
+        self._archive = archive
         self._lanes: dict[tuple[type[Message], str], tuple[str, ...]] = {}
 
     def entries(self, key: bytes, message: Message, context: Context) -> tuple[Entry, ...]:
@@ -48,15 +51,16 @@ class Outbox:
         lanes = self._lanes.get(kind)
         if lanes is None:
             lanes = self._lanes[kind] = self.lanes(TYPES[type(message)], account.name)
+        archived = (archive_entry(key, message, context),) if self._archive else ()
         if not lanes:
-            return ()
+            return archived
         event = event_of(account.name, account.app_id, message, key, context.trace_id)
         try:
             body = encode(event)
         except ValueError:
             # Its consumers make dead letters of it.
             body = b""
-        return tuple(Entry(lane, account.name, event.type, body) for lane in lanes)
+        return archived + tuple(Entry(lane, account.name, event.type, body) for lane in lanes)
 
     def lanes(self, type_: str, account: str) -> tuple[str, ...]:
         """Return the lanes of those who want an event."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
+from gateway.inbound.archiving import Archiver
 from gateway.inbound.background import Background
 from gateway.inbound.bot import Bot
 from gateway.inbound.commit import GroupCommit
@@ -16,7 +17,7 @@ from gateway.inbound.event_handlers import EventHandler
 from gateway.inbound.forwarding import Forwarder
 from gateway.inbound.ingest import Ingest
 from gateway.inbound.outbox import EVENT, Outbox, Subscription
-from gateway.inbound.ports import DeadLetters, Store
+from gateway.inbound.ports import Archive, DeadLetters, Store
 from gateway.inbound.publishing import Publisher
 from gateway.inbound.spilling import Spill, Spilling
 from gateway.inbound.stored import BACKGROUND
@@ -34,6 +35,8 @@ class Terms(NamedTuple):
     keep: float
     """Seconds that a message is remembered."""
     policy: Policy
+    archived: float
+    """Seconds that the archive keeps a callback."""
     concurrency: int
     """Background messages handled at a time; none with 0."""
 
@@ -44,6 +47,14 @@ class Stores(NamedTuple):
     store: Store
     dead_letters: DeadLetters
     spill: Spill
+    archive: Archive | None = None
+    """Where every callback is kept; None where the settings do not ask for it."""
+
+    async def close(self) -> None:
+        """Let go of them all."""
+        for one in self:
+            if one is not None:
+                await one.close()
 
 
 class Sink(NamedTuple):
@@ -85,7 +96,8 @@ class Inbound:
             [
                 *(Subscription(EVENT + route.name, route.types) for route in bot.event_routes()),
                 *(sink.subscription for sink in outside.sinks),
-            ]
+            ],
+            archive=stores.archive is not None,
         )
         self.deliveries = Deliveries(
             ingest,
@@ -110,7 +122,9 @@ class Inbound:
         }
         consumers = [Consumer(lane, h, shared, terms.concurrency) for lane, h in handles.items()]
         forwarders = [Forwarder(s.subscription.lane, s.publisher, shared) for s in outside.sinks]
-        everyone: list[Consumer | Forwarder] = [*consumers, *forwarders]
+        everyone: list[Consumer | Forwarder | Archiver] = [*consumers, *forwarders]
+        if stores.archive is not None:
+            everyone.append(Archiver(stores.archive, shared, terms.archived))
         self._consumers = everyone if terms.concurrency else []
         self._consuming: list[asyncio.Task[None]] = []
 
@@ -131,8 +145,7 @@ class Inbound:
         await self._spilling.close()
         for upstream in self._outside.upstreams:
             await upstream.asker.close()
-        for store in self._stores:
-            await store.close()
+        await self._stores.close()
 
     def status(self) -> dict[str, Any]:
         """Return how the store stands, for health: ``ok`` or ``degraded`` and why."""

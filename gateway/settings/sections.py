@@ -94,6 +94,18 @@ class StoreSettings(Section):
     archive_days: int = Field(default=30, ge=1)
     """How long."""
 
+    @model_validator(mode="after")
+    def _check_together(self) -> "StoreSettings":
+        if self.url == "memory://" and self.postgres_dsn is None:
+            if self.archive:
+                raise ValueError("archive needs a postgres_dsn, or a url that is sqlite:///PATH")
+            if self.redis_url is not None:
+                raise ValueError(
+                    "url is memory://, which would lose dead letters; give sqlite:///PATH, or a "
+                    "postgres_dsn"
+                )
+        return self
+
     @field_validator("url")
     @classmethod
     def _check_url(cls, url: str) -> str:

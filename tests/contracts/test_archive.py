@@ -5,7 +5,7 @@ import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -52,7 +52,8 @@ def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener[Archive]:
 def kept(opener: Opener[Archive]) -> list[Callback]:
     """Return what the archive holds, the oldest first, as its owner would look it up."""
     query = "SELECT id, account, kind, open_id, {1}, document FROM {0} ORDER BY 5, 1"
-    return [Callback(*row[:-1], row[-1].encode()) for row in opener.query(query)]
+    rows: list[Any] = opener.query(query)
+    return [Callback(*row)._replace(document=row[5].encode()) for row in rows]
 
 
 def test_what_is_added_is_kept_as_it_was(opener: Opener[Archive]) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -21,9 +22,10 @@ from standardwebhooks import Webhook
 from gateway.cli.sending import fresh_callback
 from gateway.simulator.documents import event
 from gateway.simulator.platform import Outcome, Platform
+from tests.contracts.records import migrated
 from tests.e2e.server import ACCOUNTS, Server, running
 from tests.e2e.test_background import _inbox, _until
-from tests.services import RedisServer, free_port
+from tests.services import Database, RedisServer, free_port
 from tests.support import ACCOUNT_ID, fresh_text, make_sender
 
 SECRET = "whsec_" + base64.b64encode(os.urandom(32)).decode()
@@ -212,3 +214,30 @@ def test_a_wrong_sink_is_said_at_start(tmp_path: Path, sink: str, said: str) -> 
     ):
         pass
     assert said in str(ended.value)
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgres"])
+def test_every_callback_is_archived_where_that_is_asked_for(
+    tmp_path: Path, store: str, request: pytest.FixtureRequest
+) -> None:
+    settings = ACCOUNTS + "\n[store]\narchive = true\n"
+    if store == "postgres":
+        database: Database = request.getfixturevalue("postgres")
+        settings += f'postgres_dsn = "{migrated(database.dsn)}"\n'
+    with running("rsgi", tmp_path, settings) as server:
+        document = fresh_text("kept", FromUserName="oKept")
+        _send(server, document)
+        _send(server, document)
+        _send(server, event("subscribe", None, to=ACCOUNT_ID, sender="oKept", now=1))
+        query = "SELECT kind, open_id, document FROM {} ORDER BY kind"
+
+        def archived() -> list[Any]:
+            if store == "postgres":
+                return database.run(query.format("gateway_archive"))
+            with sqlite3.connect(tmp_path / "var" / "gateway.db") as file:
+                return file.execute(query.format("archive")).fetchall()
+
+        _until(lambda: len(archived()) >= 2)
+        (subscribe, text) = archived()
+    assert (subscribe[0], subscribe[1]) == ("Subscribe", "oKept")
+    assert (text[0], json.loads(text[2])["Content"]) == ("Text", "kept")
