@@ -9,3 +9,11 @@ echo = Bot()
 async def answer(message: Text) -> str:
     """Answer a text with its echo."""
     return "echo: " + message.content
+
+
+background = Bot()
+
+
+@background.on(Text, background=True, instant="in a moment")
+async def later(message: Text) -> None:
+    """Do nothing: what is measured is taking the message in."""

@@ -161,8 +161,11 @@ Check = Callable[[bytes, int | None], Fault | None]
 """Judges a reply's body, knowing the index of the callback it answers, or None."""
 
 
-def echo_check(callbacks: CallbackSet) -> Check:
-    """Make the check for servers that must answer each user with the echo of what they sent."""
+def echo_check(callbacks: CallbackSet, instant: str | None = None) -> Check:
+    """Make the check for servers that must answer each user with the echo of what they sent.
+
+    With ``instant`` they must answer each user with this text.
+    """
     cipher = EnvelopeCipher(KEY)
 
     def check(body: bytes, callback: int | None) -> Fault | None:
@@ -172,7 +175,7 @@ def echo_check(callbacks: CallbackSet) -> Check:
             fields = _open(body, cipher)
         except (ValueError, KeyError, AttributeError) as error:
             return Fault("unreadable", f"{error!r} in {body[:80]!r}")
-        wrong = _what_is_wrong(fields, callbacks, callback)
+        wrong = _what_is_wrong(fields, callbacks, callback, instant)
         return Fault("wrong", wrong) if wrong else None
 
     return check
@@ -191,8 +194,10 @@ def _open(body: bytes, cipher: EnvelopeCipher) -> Fields:
     return extract(message)
 
 
-def _what_is_wrong(fields: Fields, callbacks: CallbackSet, callback: int | None) -> str:
-    """Return what keeps a message from being the echo its receiver waits for, or nothing."""
+def _what_is_wrong(
+    fields: Fields, callbacks: CallbackSet, callback: int | None, instant: str | None
+) -> str:
+    """Return what keeps a message from being what its receiver waits for, or nothing."""
     openid, account = fields.get("ToUserName"), fields.get("FromUserName")
     if account != ACCOUNT_ID or fields.get("MsgType") != "text":
         return f"{fields.get('MsgType')} from {account}"
@@ -200,8 +205,9 @@ def _what_is_wrong(fields: Fields, callbacks: CallbackSet, callback: int | None)
         return "answers another user's callback"
     if openid not in callbacks.texts:
         return f"to {openid}, who sent nothing"
-    if fields.get("Content") != f"echo: {callbacks.texts[openid]}":
-        return f"{fields.get('Content')!r} is not the echo of what its receiver sent"
+    expected = f"echo: {callbacks.texts[openid]}" if instant is None else instant
+    if fields.get("Content") != expected:
+        return f"{fields.get('Content')!r} is not what its receiver is due"
     return ""
 
 

@@ -10,9 +10,9 @@ from typing import Final
 
 from bench.load.callbacks import CallbackSet, Check, echo_check, success_check
 from bench.load.cores import Cores, Usage, UsageMeter, choose_cores, pinned
-from bench.load.generator import Generator, Load
+from bench.load.generator import Generator, Load, LoadError
 from bench.load.python_generator import PythonGenerator
-from bench.load.servers import Row, Server, check_installed, write_gateway_config
+from bench.load.servers import Row, Server, check_installed
 
 WARM_UP_SECONDS: Final = 1
 
@@ -31,7 +31,7 @@ class Plan:
     seconds: int = 4
     rounds: int = 3
     connections: int = 64
-    callbacks: int = 20_000
+    callbacks: int = 120_000
 
     @property
     def timestamp_window(self) -> int:
@@ -101,10 +101,9 @@ def run(plan: Plan, progress: Callable[[Measurement], None]) -> tuple[list[Measu
     with TemporaryDirectory(prefix="gateway-bench-") as name, pinned(cores.generator):
         directory = Path(name)
         callbacks = CallbackSet(directory / "callbacks", plan.callbacks, int(time.time()))
-        write_gateway_config(directory, plan.timestamp_window)
         for number in range(1, plan.rounds + 1):
             for row in plan.rows:
-                with Server(row, directory, cores.server) as server:
+                with Server(row, cores.server, plan.timestamp_window) as server:
                     measurement = _measure(plan, row, number, server, callbacks, cores)
                 measured.append(measurement)
                 progress(measurement)
@@ -119,7 +118,12 @@ def _measure(
     callbacks: CallbackSet,
     cores: Cores,
 ) -> Measurement:
-    check = echo_check(callbacks) if row.answers == "echo" else success_check
+    checks: dict[str, Check] = {
+        "echo": echo_check(callbacks),
+        "instant": echo_check(callbacks, instant="in a moment"),
+        "success": success_check,
+    }
+    check = checks[row.answers]
     findings = Findings()
 
     def load(generator: Generator, start: int, seconds: int) -> tuple[Load, Usage]:
@@ -139,6 +143,8 @@ def _measure(
     # replies that go to the wrong user.
     warm_up, _ = load(PythonGenerator(), 0, WARM_UP_SECONDS)
     timed, usage = load(plan.generator, warm_up.sent, plan.seconds)
+    if row.dedupes and warm_up.sent + timed.sent > plan.callbacks:
+        raise LoadError(f"{row.name} had all callbacks already; give more: --callbacks")
     return Measurement(
         row=row.name,
         round=number,

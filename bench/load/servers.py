@@ -2,21 +2,23 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from bench.load.account import APP_ID, ENCODING_AES_KEY, READY_PATH, TOKEN
 from bench.load.cores import cpu_seconds, pinned, processes_of_group
 from bench.load.generator import HOST, LoadError
+from tests.services import free_port, redis_server
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _START_TIMEOUT: Final = 20.0
@@ -44,16 +46,27 @@ class Row:
     needs: tuple[str, ...]
     """Modules without which it cannot start."""
     environment: dict[str, str] = field(default_factory=dict)
-    answers: Literal["echo", "success"] = "echo"
+    answers: Literal["echo", "instant", "success"] = "echo"
+    settings: str = ""
+    """Of a gateway, beside the account's."""
+    redis: bool = False
+    """Whether it needs a Redis, which is started with it."""
+    dedupes: bool = False
+    """Whether it answers a callback that it knows without handling it."""
 
 
-def _gateway(port: int, directory: Path) -> list[str]:
+def _gateway(bot: str) -> Command:
     # What the `gateway` script does, without asking where it is installed.
     run = "from gateway.cli import main; main()"
-    return [
-        *("-c", run, "serve", "bench.load.bots:echo", "--config", str(directory / "gateway.toml")),
-        *("--host", HOST, "--port", str(port), "--workers", "1"),
-    ]
+
+    def command(port: int, directory: Path) -> list[str]:
+        return [
+            *("-c", run, "serve", f"bench.load.bots:{bot}"),
+            *("--config", str(directory / "gateway.toml")),
+            *("--host", HOST, "--port", str(port), "--workers", "1"),
+        ]
+
+    return command
 
 
 def _uvicorn(port: int, _directory: Path) -> list[str]:
@@ -87,23 +100,73 @@ GATEWAY: Final = "gateway"
 FASTAPI: Final = "wechatpy-fastapi"
 CEILING: Final = "granian-rsgi"
 
+_MEMORY: Final = '[store]\nurl = "memory://"\n'
+_REDIS: Final = '[store]\nredis_url = "{redis}"\n'
+_ONLY_TAKEN_IN: Final = "[inbound]\nconcurrency = 0\n"
+
+
+def _own(name: str, title: str, setup: str, bot: str, settings: str, **more: Any) -> Row:
+    """Return a row of this gateway."""
+    return Row(
+        name=name,
+        title=title,
+        setup=setup,
+        command=_gateway(bot),
+        needs=("gateway.cli",),
+        settings=settings,
+        redis="{redis}" in settings,
+        dedupes=True,
+        **more,
+    )
+
+
 ROWS: Final = {
     row.name: row
     for row in (
-        Row(
-            name=GATEWAY,
-            title="this gateway",
-            setup="compiled kernels, 1 worker, log level warning",
-            command=_gateway,
-            needs=("gateway.cli",),
+        _own(
+            GATEWAY,
+            "this gateway",
+            "compiled kernels, 1 worker, log level warning; dedupe in the process, nothing durable",
+            "echo",
+            _MEMORY,
         ),
-        Row(
-            name="gateway-pure",
-            title="this gateway, pure Python",
-            setup="GATEWAY_NO_EXTENSIONS=1, else the same",
-            command=_gateway,
-            needs=("gateway.cli",),
+        _own(
+            "gateway-pure",
+            "this gateway, pure Python",
+            "GATEWAY_NO_EXTENSIONS=1, else the same",
+            "echo",
+            _MEMORY,
             environment={"GATEWAY_NO_EXTENSIONS": "1"},
+        ),
+        _own(
+            "gateway-sqlite",
+            "this gateway, SQLite",
+            "dedupe in its default SQLite file, which survives a kill",
+            "echo",
+            "",
+        ),
+        _own(
+            "gateway-redis",
+            "this gateway, Redis",
+            "dedupe in a Redis with appendfsync everysec, on the generator's core",
+            "echo",
+            _REDIS,
+        ),
+        _own(
+            "background-sqlite",
+            "background, SQLite",
+            "each message synced to disk before an instant text answers it; taken in, not handled",
+            "background",
+            _ONLY_TAKEN_IN,
+            answers="instant",
+        ),
+        _own(
+            "background-redis",
+            "background, Redis",
+            "each message in a stream of that Redis before an instant text answers it; the same",
+            "background",
+            _REDIS + _ONLY_TAKEN_IN,
+            answers="instant",
         ),
         Row(
             name=FASTAPI,
@@ -164,10 +227,9 @@ def _check_compiled() -> None:
         raise LoadError(f"{GATEWAY} needs the compiled kernels: {what} (or leave it out: --only)")
 
 
-def write_gateway_config(directory: Path, timestamp_window: int) -> None:
-    """Write the settings of the measured gateway; the window is in seconds."""
-    (directory / "gateway.toml").write_text(
-        f"""\
+def _config(timestamp_window: int, settings: str) -> str:
+    """Return the settings of a measured gateway; the window is in seconds."""
+    return f"""\
 [server]
 log_level = "warning"
 
@@ -177,8 +239,8 @@ token = "{TOKEN}"
 encoding_aes_key = "{ENCODING_AES_KEY}"
 mode = "safe"
 timestamp_window = {timestamp_window}
-"""
-    )
+
+{settings}"""
 
 
 def _environment(added: dict[str, str]) -> dict[str, str]:
@@ -193,18 +255,32 @@ def _environment(added: dict[str, str]) -> dict[str, str]:
 class Server:
     """A started server, ready for callbacks within the ``with`` block and ended after it."""
 
-    def __init__(self, row: Row, directory: Path, core: int | None) -> None:
+    def __init__(self, row: Row, core: int | None, timestamp_window: int) -> None:
         self._row = row
-        self._directory = directory
         self._core = core
-        self._stderr = directory / f"{row.name}.stderr"
+        self._timestamp_window = timestamp_window
+        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self.port = _free_port()
+        with ExitStack() as stack:
+            # A folder of its own: no store that knows the callbacks, and no .env of the checkout.
+            self._directory = Path(stack.enter_context(TemporaryDirectory(prefix="gateway-bench-")))
+            self._stderr = self._directory / "stderr"
+            settings = self._row.settings
+            if self._row.redis:
+                redis = redis_server(self._directory / "redis", appendonly="everysec")
+                settings = settings.replace("{redis}", stack.enter_context(redis).url)
+            config = _config(self._timestamp_window, settings)
+            (self._directory / "gateway.toml").write_text(config, encoding="utf-8")
+            self._start()
+            self._stack = stack.pop_all()
+        return self
+
+    def _start(self) -> None:
+        self.port = free_port()
         command = [sys.executable, *self._row.command(self.port, self._directory)]
         with self._stderr.open("wb") as output, pinned(self._core):
             # Its own process group: its workers are found by it, and ^C is left to the runner.
-            # The directory as the working one: no .env of the checkout is read.
             self._process = subprocess.Popen(
                 command,
                 cwd=self._directory,
@@ -219,7 +295,6 @@ class Server:
         except BaseException:
             self._end()
             raise
-        return self
 
     def __exit__(
         self,
@@ -228,6 +303,7 @@ class Server:
         trace: TracebackType | None,
     ) -> None:
         self._end()
+        self._stack.close()
 
     def cpu_clock(self) -> Callable[[], float | None]:
         """Make a clock of the CPU seconds all its present processes have taken."""
@@ -271,13 +347,6 @@ def _kill(process: int) -> None:
         os.kill(process, signal.SIGKILL)
     except ProcessLookupError:
         return
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _is_ready(port: int) -> bool:
