@@ -150,7 +150,7 @@ class Outcome(NamedTuple):
     """What its deliveries are answered, where it is DONE."""
 
 
-class Record(msgspec.Struct):
+class Record(msgspec.Struct, gc=False):
     """What is kept of one message. Times are in seconds, of one clock; no owner is ``b""``."""
 
     first: float
@@ -273,9 +273,13 @@ MAX_RECORDS: Final = 100_000
 class Claims:
     """The records of one process."""
 
-    def __init__(self, keep: float) -> None:
-        """Remember messages for ``keep`` seconds after their first delivery."""
+    def __init__(self, keep: float, *, tells: bool = False) -> None:
+        """Remember messages for ``keep`` seconds after their first delivery.
+
+        ``tells`` tells whether news are asked for.
+        """
         self._keep = keep
+        self._tells = tells
         self._records: OrderedDict[bytes, Record] = OrderedDict()
         self._untold: dict[bytes, Record] = {}
 
@@ -288,7 +292,7 @@ class Claims:
             if len(self._records) > MAX_RECORDS:
                 self._untold.pop(self._records.popitem(last=False)[0], None)
         outcome, entries = advance(record, step, now)
-        if record.reply:
+        if self._tells and record.reply:
             self._untold[step.key] = record
         return outcome, entries
 

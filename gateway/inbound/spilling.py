@@ -119,7 +119,7 @@ class Spilling:
     def _go_down(self, down: StoreDown) -> None:
         if self._claims is None:
             _log.error("%s; goes on without it, messages wait on disk", down)
-            self._claims = Claims(self._keep)
+            self._claims = Claims(self._keep, tells=True)
             self._reason = str(down)
 
     async def _commit_here(self, steps: Sequence[Step]) -> list[Outcome | StoreDown]:
