@@ -198,7 +198,8 @@ def _claim(record: Record, step: Claim, now: float) -> _Advanced:
         record.reply = step.reply
     else:
         record.owner, record.lease = step.owner, now + LEASE_SECONDS
-    return Outcome(State.FRESH, record.attempts, age), _once(record, step.entries)
+    entries = _once(record, step.entries) if step.entries else ()
+    return Outcome(State.FRESH, record.attempts, age), entries
 
 
 def _finish(record: Record, step: Finish, _now: float) -> _Advanced:
@@ -213,7 +214,7 @@ def _finish(record: Record, step: Finish, _now: float) -> _Advanced:
         record.given_up = False
         return Outcome(State.DONE, reply=record.reply), step.late
     record.reply = step.reply
-    return Outcome(State.DONE, reply=step.reply), ()
+    return Outcome(State.DONE, 0, 0.0, step.reply), ()
 
 
 def _give_up(record: Record, step: GiveUp, _now: float) -> _Advanced:

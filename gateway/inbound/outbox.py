@@ -46,6 +46,8 @@ class Outbox:
 
     def entries(self, key: bytes, message: Message, context: Context) -> tuple[Entry, ...]:
         """Return the entries of a message with this dedupe key; none where nobody wants it."""
+        if not self._subscriptions and not self._archive:
+            return ()
         account = context.account
         kind = (type(message), account.name)
         lanes = self._lanes.get(kind)

@@ -6,7 +6,7 @@ from typing import Any, Final
 from gateway.protocol.events import SubscribeMsgChange, SubscribeMsgPopup, SubscribeMsgSent
 from gateway.protocol.messages import Message
 
-_NOTICES: Final = {
+_NOTICES: Final[dict[type[Message], str]] = {
     SubscribeMsgPopup: "SubscribeMsgPopupEvent",
     SubscribeMsgChange: "SubscribeMsgChangeEvent",
     SubscribeMsgSent: "SubscribeMsgSentEvent",
@@ -20,30 +20,20 @@ def dedupe_key(app_id: str, message: Message) -> bytes:
     3 names the incidents), so all that tells two messages apart goes in. Built from the original
     strings: a mini-program's MsgId need not be a number.
     """
-    raw = message.raw
-    parts = "\x1f".join(
-        (
-            app_id,
-            message.from_user_name,
-            str(message.create_time),
-            _text(raw.get("MsgId")),
-            _text(raw.get("Event") or raw.get("InfoType")),
-            _text(raw.get("EventKey") or raw.get("AuthorizerAppid")),
-            _text(raw.get("MsgID")),
-            # Subscription notices carry theirs inside a list, a template and a MsgID to an entry.
-            _text(raw.get(_wrapper(message))),
-        )
+    get = message.raw.get
+    # Subscription notices carry theirs inside a list, a template and a MsgID to an entry.
+    wrapper = _NOTICES.get(type(message))
+    if wrapper is not None and get(wrapper) is None:
+        wrapper = "List"
+    parts = (
+        f"{app_id}\x1f{message.from_user_name}\x1f{message.create_time}"
+        f"\x1f{_text(get('MsgId'))}\x1f{_text(get('Event') or get('InfoType'))}"
+        f"\x1f{_text(get('EventKey') or get('AuthorizerAppid'))}\x1f{_text(get('MsgID'))}"
+        f"\x1f{'' if wrapper is None else _text(get(wrapper))}"
     )
     # A digest, for senders decide how long the parts are. JSON can hold lone surrogates.
     return blake2b(parts.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def _wrapper(message: Message) -> str:
-    for kind, name in _NOTICES.items():
-        if isinstance(message, kind):
-            return name if name in message.raw else "List"
-    return ""
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)
+def _text(value: Any) -> Any:
+    return "" if value is None else value
