@@ -367,7 +367,9 @@ def test_the_command_measures_a_row_and_writes_every_number(
     assert document["options"]["connections"] == 8
     printed = capsys.readouterr().out
     assert "| Granian alone, RSGI |" in printed
-    assert printed.endswith("goal: gateway-sqlite at least 2.5 x wechatpy on FastAPI: not measured\n")
+    assert printed.endswith(
+        "goal: gateway-sqlite at least 2.5 x wechatpy on FastAPI: not measured\n"
+    )
 
 
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.dedupes])

@@ -24,12 +24,12 @@ class Asked(Request):
         self.answers: list[Answer] = []
 
     async def read(self, limit: int) -> bytes | None:
-        """Return the body."""
-        return self.body
+        """Return the body, unless it is too large."""
+        return self.body if len(self.body) <= limit else None
 
     def header(self, name: str) -> str | None:
-        """Return no header."""
-        return None
+        """Return the only header there is."""
+        return "application/xml" if name == "content-type" else None
 
     def send(self, answer: Answer) -> None:
         """Note the answer."""
