@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from gateway.app import stores_of
+from gateway.app.stores import stores_of
 from gateway.cli.options import config_option
 from gateway.errors import SettingsError, StoreDown
 from gateway.inbound.dead_letters import discard as discard_letters

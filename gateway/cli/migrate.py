@@ -7,7 +7,12 @@ from pathlib import Path
 
 import rich_click as click
 
-from gateway.app import apply_migrations, migration_script, pending_migrations, postgres_dsn
+from gateway.app.migrations import (
+    apply_migrations,
+    migration_script,
+    pending_migrations,
+    postgres_dsn,
+)
 from gateway.cli.options import config_option
 from gateway.errors import SettingsError, StoreDown
 from gateway.settings import Settings, load_settings

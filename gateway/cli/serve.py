@@ -12,7 +12,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
 
-from gateway.app import DEMO_BOT, load_bot
+from gateway.app.bots import DEMO_BOT, load_bot
 from gateway.cli.migrate import refuse_pending
 from gateway.cli.options import config_option
 from gateway.errors import SettingsError

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import rich_click as click
 
-from gateway.app import DEMO_BOT, load_bot, work
+from gateway.app import work
+from gateway.app.bots import DEMO_BOT, load_bot
 from gateway.cli.migrate import refuse_pending
 from gateway.cli.options import config_option
 from gateway.settings import load_settings

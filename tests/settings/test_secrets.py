@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.app import make_account
+from gateway.app.accounts import make_account
 from gateway.errors import SettingsError
 from gateway.settings import Settings, load_settings
 from gateway.settings.sections import AccountSettings

@@ -1,0 +1,114 @@
+"""The stores of the settings: which holds what, and how they are."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from gateway.adapters import postgres, redis_checkup
+from gateway.adapters.memory import MemoryDeadLetters, MemoryStore
+from gateway.adapters.postgres import PostgresArchive, PostgresDeadLetters
+from gateway.adapters.redis import RedisStore
+from gateway.adapters.spill import FileSpill
+from gateway.adapters.sqlite import SqliteStore
+from gateway.adapters.sqlite_records import SqliteArchive, SqliteDeadLetters
+from gateway.errors import StoreDown
+from gateway.inbound.ports import Archive, DeadLetters, Finding, Store
+from gateway.inbound.runtime import Stores
+from gateway.settings import Settings
+
+MEMORY: Final = "memory://"
+
+
+def stores_of(settings: Settings) -> Stores:
+    """Return the settings' stores, for a command that only looks and tidies up."""
+    return make_stores(settings, os.urandom(8))
+
+
+def make_stores(settings: Settings, name: bytes) -> Stores:
+    """Return what the settings keep things in; ``name`` is this process's own."""
+    given = settings.store
+    spill = FileSpill(given.spill, name.hex())
+    archive = make_archive(settings) if given.archive else None
+    return Stores(make_store(settings), make_dead_letters(settings), spill, archive)
+
+
+def make_store(settings: Settings) -> Store:
+    """Return the store of claims and lanes: Redis where it is given."""
+    given = settings.store
+    keep, timeout = float(given.dedupe_seconds), given.timeout
+    if given.redis_url is not None:
+        return RedisStore(given.redis_url.get_secret_value(), keep=keep, timeout=timeout)
+    if given.url == MEMORY:
+        return MemoryStore(keep)
+    return SqliteStore(sqlite_path(given.url), keep=keep, timeout=timeout)
+
+
+def make_dead_letters(settings: Settings) -> DeadLetters:
+    """Return where dead letters are kept: in Postgres where it is given."""
+    given = settings.store
+    if given.postgres_dsn is not None:
+        return PostgresDeadLetters(given.postgres_dsn.get_secret_value(), timeout=given.timeout)
+    if given.url == MEMORY:
+        return MemoryDeadLetters()
+    return SqliteDeadLetters(sqlite_path(given.url), timeout=given.timeout)
+
+
+def make_archive(settings: Settings) -> Archive:
+    """Return where callbacks are archived: in Postgres where it is given."""
+    given = settings.store
+    if given.postgres_dsn is not None:
+        return PostgresArchive(given.postgres_dsn.get_secret_value(), timeout=given.timeout)
+    return SqliteArchive(sqlite_path(given.url), timeout=given.timeout)
+
+
+async def examine_stores(settings: Settings) -> list[Finding]:
+    """Return how the settings' stores are, each problem with its fix."""
+    given = settings.store
+    findings: list[Finding] = []
+    if given.redis_url is not None:
+        url = given.redis_url.get_secret_value()
+        findings += await redis_checkup.examine(url, within=given.timeout)
+    if given.postgres_dsn is not None:
+        dsn = given.postgres_dsn.get_secret_value()
+        findings += await postgres.examine(dsn, within=given.timeout)
+    if given.url == MEMORY and given.redis_url is None:
+        fix = "give store.url = sqlite:///var/gateway.db, or a store.redis_url"
+        findings.append(Finding("store", "memory: whatever waits is lost with the process", fix))
+    elif given.redis_url is None or given.postgres_dsn is None:
+        findings.append(await _examine_sqlite(settings))
+    findings.append(_examine_spill(settings))
+    return findings
+
+
+async def _examine_sqlite(settings: Settings) -> Finding:
+    path = sqlite_path(settings.store.url)
+    store = SqliteStore(path, keep=60, timeout=settings.store.timeout)
+    try:
+        await store.ping()
+    except StoreDown as down:
+        said, _, fix = str(down).partition("; ")
+        return Finding("sqlite", said, fix)
+    finally:
+        await store.close()
+    return Finding("sqlite", f"{path}: messages are on disk before WeChat is told success", "")
+
+
+def _examine_spill(settings: Settings) -> Finding:
+    folder = settings.store.spill
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    fix = "" if os.access(existing, os.W_OK) else "let the gateway's user write there"
+    waiting = sum(path.stat().st_size for path in folder.glob("*.spill"))
+    state = f"{waiting:,} bytes wait for the store" if waiting else "empty"
+    return Finding("spill", f"{folder}: {state}", fix)
+
+
+def store_kind(settings: Settings) -> str:
+    """Return what the settings keep things in, in short: for log lines."""
+    given = settings.store
+    hot = "redis" if given.redis_url is not None else given.url.partition(":")[0]
+    return f"{hot}+postgres" if given.postgres_dsn is not None else hot
+
+
+def sqlite_path(url: str) -> Path:
+    """Return the file of a store's ``sqlite:///PATH``."""
+    return Path(url.removeprefix("sqlite:///"))
