@@ -113,7 +113,7 @@ def test_servers_and_frameworks_stay_where_they_are_used() -> None:
         "redis": {"adapters"},
         "asyncpg": {"adapters"},
         "msgpack": {"adapters"},
-        "standardwebhooks": {"adapters"},
+        "standardwebhooks": {"adapters", "http"},
         "sqlite3": {"adapters"},
         "uvloop": {"app"},
     }

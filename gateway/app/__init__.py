@@ -13,11 +13,12 @@ from litestar import Litestar
 from gateway import __version__
 from gateway.app.accounts import make_accounts
 from gateway.app.bots import DEMO_BOT, load_bot
-from gateway.app.sinks import make_sinks, make_upstreams
+from gateway.app.sinks import make_sinks, make_upstreams, secrets_of
 from gateway.app.stores import MEMORY, make_stores, store_kind
 from gateway.errors import SettingsError
 from gateway.http.asgi import callback_route
 from gateway.http.callback import CallbackEndpoint
+from gateway.http.events import events_route
 from gateway.http.health import health_routes
 from gateway.http.refusals import Refusals
 from gateway.http.rsgi import GatewayApp
@@ -48,10 +49,11 @@ def create_app(settings: Settings, bot: Bot) -> GatewayApp:
     """Return the app that answers for the settings' accounts with the bot."""
     accounts = make_accounts(settings)
     inbound = make_inbound(settings, bot, accounts, settings.inbound.concurrency)
+    refusals = Refusals(later=lambda: asyncio.get_running_loop().call_later)
     endpoint = CallbackEndpoint(
         accounts,
         inbound.deliveries,
-        Refusals(later=lambda: asyncio.get_running_loop().call_later),
+        refusals,
         max_body=settings.server.max_body,
     )
 
@@ -67,8 +69,13 @@ def create_app(settings: Settings, bot: Bot) -> GatewayApp:
             "; ".join(sorted(aes)) or "not needed",
         )
 
+    routes = [callback_route(endpoint), *health_routes(__version__, len(accounts), inbound.status)]
+    if settings.producers:
+        secrets = {name: secrets_of(given) for name, given in settings.producers.items()}
+        max_body = settings.events.max_body
+        routes.append(events_route(inbound.intake.take, secrets, refusals, max_body=max_body))
     litestar = Litestar(
-        [callback_route(endpoint), *health_routes(__version__, len(accounts), inbound.status)],
+        routes,
         on_startup=[start],
         on_shutdown=[inbound.stop],
         openapi_config=None,
@@ -82,8 +89,7 @@ def make_inbound(
 ) -> Inbound:
     """Return the receiving side of this process; raise SettingsError where bot and store differ."""
     given = settings.inbound
-    if settings.store.url == MEMORY and settings.store.redis_url is None:
-        _refuse_to_forget(settings, bot)
+    refuse_misfits(settings, bot)
     name = os.urandom(8)
     return Inbound(
         bot,
@@ -95,18 +101,23 @@ def make_inbound(
             policy=Policy(given.max_deliveries, given.retry_base, given.retry_cap),
             archived=settings.store.archive_days * 86_400.0,
             concurrency=concurrency,
+            content_types=settings.events.content_types,
         ),
         name,
         Outside(make_sinks(settings), make_upstreams(settings)),
     )
 
 
-def _refuse_to_forget(settings: Settings, bot: Bot) -> None:
-    """Raise SettingsError where memory would lose what must not be lost."""
+def refuse_misfits(settings: Settings, bot: Bot) -> None:
+    """Raise SettingsError where a sink lacks its extra, or memory would lose what must not be."""
+    sinks = make_sinks(settings)
+    if settings.store.url != MEMORY or settings.store.redis_url is not None:
+        return
     losers = {
         "the messages of background handlers": any(route.background for route in bot.routes()),
         "the events of bot.on_event": bool(bot.event_routes()),
-        "the events of sinks": bool(make_sinks(settings)),
+        "the events of sinks": bool(sinks),
+        "the events of producers": bool(settings.producers),
     }
     for what, is_there in losers.items():
         if is_there:
@@ -116,14 +127,24 @@ def _refuse_to_forget(settings: Settings, bot: Bot) -> None:
             )
 
 
-def work(settings: Settings, bot: Bot, concurrency: int) -> None:
-    """Handle background messages until SIGINT or SIGTERM, so many at a time."""
+def work(settings: Settings, bot: Bot, concurrency: int) -> bool:
+    """Handle background messages, so many at a time, until a signal ends it.
+
+    Returns whether to start again, with settings and bot as they are then: behind a SIGHUP, not
+    behind SIGINT or SIGTERM.
+    """
     inbound = make_inbound(settings, bot, make_accounts(settings), concurrency)
+    ended_by: list[signal.Signals] = []
 
     async def run() -> None:
         stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+        def end(number: signal.Signals) -> None:
+            ended_by.append(number)
+            stop.set()
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, end, number)
         await inbound.start()
         _log.info("worker ready store=%s concurrency=%d", store_kind(settings), concurrency)
         await stop.wait()
@@ -131,6 +152,7 @@ def work(settings: Settings, bot: Bot, concurrency: int) -> None:
         await inbound.stop()
 
     uvloop.run(run())
+    return ended_by == [signal.SIGHUP]
 
 
 def settle_memory() -> None:

@@ -12,6 +12,7 @@ from gateway.inbound.publishing import Limits, Publisher
 from gateway.inbound.runtime import Sink
 from gateway.inbound.upstream import Upstream
 from gateway.settings import Settings
+from gateway.settings.producers import ProducerSettings
 from gateway.settings.sinks import (
     HttpSink,
     KafkaSink,
@@ -71,11 +72,16 @@ def make_publisher(given: SinkSettings) -> Publisher:
 
 def make_http(given: HttpSink) -> HttpForward:
     """Return what posts events to an HTTP endpoint, or asks it."""
-    secrets = [given.secret, given.previous_secret]
     return HttpForward(
         given.name,
         given.url,
-        [secret.get_secret_value() for secret in secrets if secret is not None],
+        secrets_of(given),
         Limits(given.timeout, given.max_bytes),
         now=time.time,
     )
+
+
+def secrets_of(given: HttpSink | ProducerSettings) -> list[str]:
+    """Return the secrets of Standard Webhooks that hold at the moment, the newest first."""
+    secrets = (given.secret, given.previous_secret)
+    return [secret.get_secret_value() for secret in secrets if secret is not None]

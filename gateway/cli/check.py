@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from gateway import __version__
+from gateway.app import refuse_misfits
 from gateway.app.accounts import make_account
 from gateway.app.bots import DEMO_BOT, load_bot
 from gateway.app.stores import examine_stores
@@ -38,7 +39,9 @@ def check(bot: str | None, config: Path | None) -> None:
     Exits with 0 when `gateway serve` would start, with 2 when it would not.
     """
     settings = load_settings(config)
-    routes = load_bot(bot or DEMO_BOT).routes()
+    loaded = load_bot(bot or DEMO_BOT)
+    refuse_misfits(settings, loaded)
+    routes = loaded.routes()
     for name, given in settings.accounts.items():
         make_account(name, given)
         click.echo(f"account {name}: {given.mode} mode, {callback_url(settings, name)}")

@@ -8,7 +8,7 @@ import rich_click as click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from gateway.settings import SECTIONS
+from gateway.settings import NAMED, SECTIONS
 from gateway.settings import __doc__ as sources
 from gateway.settings.sinks import SINKS, SinkSection, sink_type
 
@@ -36,7 +36,7 @@ def _lines() -> Iterator[str]:
     yield ""
     yield from (sources or "").strip().replace("``", "`").splitlines()
     for name, section in SECTIONS.items():
-        title = f"[{name}]" if name != "accounts" else "[accounts.NAME]"
+        title = f"[{name}.NAME]" if name in NAMED else f"[{name}]"
         yield from _section(title, section, {})
     yield from _section("[[sinks]]", SinkSection, {})
     for kind in SINKS:
@@ -67,6 +67,9 @@ def _default(field: FieldInfo) -> str:
     default = field.default.value if isinstance(field.default, Enum) else field.default
     if default is None:
         return "none"
+    if isinstance(default, dict):
+        pairs = ", ".join(f'"{key}" = "{value}"' for key, value in default.items())
+        return f"`{{{pairs}}}`"
     choices = [str(choice) for choice in get_args(field.annotation)]
     others = f" (of {', '.join(choices)})" if default in choices else ""
     return f"`{default}`{others}"

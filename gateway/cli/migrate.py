@@ -1,7 +1,6 @@
 """``gateway migrate``: make or renew the tables in Postgres."""
 
 import asyncio
-import logging
 import sys
 from pathlib import Path
 
@@ -14,10 +13,8 @@ from gateway.app.migrations import (
     postgres_dsn,
 )
 from gateway.cli.options import config_option
-from gateway.errors import SettingsError, StoreDown
+from gateway.errors import StoreDown
 from gateway.settings import Settings, load_settings
-
-_log = logging.getLogger("gateway")
 
 
 @click.command()
@@ -62,19 +59,3 @@ async def _apply(settings: Settings) -> None:
         applied += 1
     if not applied:
         click.echo("nothing is pending")
-
-
-def refuse_pending(settings: Settings) -> None:
-    """Raise SettingsError where migrations are pending, for those who are about to start.
-
-    While Postgres cannot be reached they start: messages need it only once they are given up.
-    """
-    try:
-        names = asyncio.run(pending_migrations(settings))
-    except StoreDown as down:
-        _log.warning("%s; whether migrations are pending is not known", down)
-        return
-    if names:
-        raise SettingsError(
-            f"store.postgres_dsn: this database lacks {', '.join(names)}; run: gateway migrate"
-        )

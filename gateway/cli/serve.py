@@ -13,8 +13,8 @@ from granian.log import LogLevels
 from granian.server import Server
 
 from gateway.app.bots import DEMO_BOT, load_bot
-from gateway.cli.migrate import refuse_pending
 from gateway.cli.options import config_option
+from gateway.cli.starting import look_first
 from gateway.errors import SettingsError
 from gateway.settings import BOT_VARIABLE, CONFIG_VARIABLE, Settings, load_settings
 from gateway.telemetry import configure_logging
@@ -40,13 +40,14 @@ def serve(
     gateway serve shop.bot:bot --host 0.0.0.0 --workers 4
     GATEWAY_SERVER__PORT=80 gateway serve            settings also come as variables
 
-    Ctrl-C, or SIGTERM, finishes the callbacks under way and stops.
+    Ctrl-C, or SIGTERM, finishes the callbacks under way and stops. SIGHUP starts its workers anew,
+    with settings and bot as they are then; run `gateway check` before.
     """
     settings = load_settings(config)
     target = bot or DEMO_BOT
-    load_bot(target)
+    loaded = load_bot(target)
     configure_logging(settings.server.log_level)
-    refuse_pending(settings)
+    look_first(settings, loaded)
     if config is not None:
         os.environ[CONFIG_VARIABLE] = str(config.absolute())
     os.environ[BOT_VARIABLE] = target

@@ -6,7 +6,6 @@ a refusal, here one and the same for every reason; and a failure, after which it
 
 import logging
 import os
-import re
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from typing import Final, NamedTuple
 from gateway.errors import Reason, Refused, StoreDown, place_of
 from gateway.http.patience import Patience, TooSlow
 from gateway.http.refusals import Refusals
+from gateway.http.trace import trace_of
 from gateway.inbound.context import Context
 from gateway.inbound.deliveries import Deliveries
 from gateway.inbound.ingest import HandlerFailed
@@ -27,9 +27,6 @@ from gateway.protocol.query import Query, parse_query, required
 from gateway.protocol.replies import Reply
 
 _log = logging.getLogger("gateway.callback")
-
-# https://www.w3.org/TR/trace-context/#traceparent-header; a trace id of zeros is invalid.
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 
 
 class Answer(NamedTuple):
@@ -203,8 +200,7 @@ class CallbackEndpoint:
 
     def trace_id(self, request: Request) -> str:
         """Return the id of the caller's W3C trace, or a new one."""
-        match = _TRACEPARENT.fullmatch(request.header("traceparent") or "")
-        return match[1] if match is not None else self.random().hex()
+        return trace_of(request.header("traceparent")) or self.random().hex()
 
 
 class _Delivery:

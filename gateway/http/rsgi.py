@@ -6,6 +6,7 @@ answered straight from RSGI; every other request is handed to the Litestar app o
 """
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 from granian.rsgi import (  # type: ignore[attr-defined]  # re-exported without saying so
@@ -116,16 +117,18 @@ class _Exchange:
 
     def __init__(self, protocol: HTTPProtocol) -> None:
         self._protocol = protocol
-        self._read = False
+        self._body: AsyncIterator[bytes] | None = aiter(protocol)
+        """What is still to be read; None behind the last part."""
         self._status = 500
         self._headers: list[tuple[str, str]] = []
         self._stream: Any = None
 
     async def receive(self) -> Any:
-        if not self._read:
-            self._read = True
-            # No route of the app takes a body yet; one that does must bound it.
-            return {"type": "http.request", "body": await self._protocol(), "more_body": False}
+        if self._body is not None:
+            part = await anext(self._body, b"")
+            if not part:
+                self._body = None
+            return {"type": "http.request", "body": part, "more_body": bool(part)}
         await self._protocol.client_disconnect()
         return {"type": "http.disconnect"}
 

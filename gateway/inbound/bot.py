@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
 from gateway.errors import BotError
 from gateway.inbound.context import Context
 from gateway.inbound.handlers import Call, Handler, bind_around, bind_handler, name_of
-from gateway.protocol.cloudevents import TYPES, matches
+from gateway.protocol.cloudevents import TYPES, is_pattern
 from gateway.protocol.messages import Message
 from gateway.protocol.replies import Reply, to_reply
 
@@ -63,6 +63,7 @@ class Bot:
     def __init__(self) -> None:
         self._entries: list[Route | Bot] = []
         self._event_handlers: list[EventRoute] = []
+        self._watchers: list[Callable[[EventRoute], None]] = []
         self._middlewares: list[Middleware] = []
         self._on_error: Call | None = None
 
@@ -109,19 +110,24 @@ class Bot:
         """Register ``async def f(event)`` for normalized events, such as ``user.*`` or ``*``.
 
         It runs beside the handler that answers, later, and like a background handler again and
-        again until it succeeds. ``event`` is a CloudEvent. Raises BotError where a pattern means no
-        type of event that there is.
+        again until it succeeds. ``event`` is a CloudEvent. It may be registered while the gateway
+        runs too, in each of its processes. Raises BotError where a pattern means no type of event
+        that there is, or the function's name is taken.
         """
         for pattern in patterns or ("",):
-            if not any(matches(pattern, type_) for type_ in TYPES.values()):
+            if not is_pattern(pattern):
                 raise BotError(
-                    f"bot.on_event({pattern!r}): no event is of such a type; write user.*, or one "
-                    f"of: {', '.join(sorted(TYPES.values()))}"
+                    f"bot.on_event({pattern!r}): no event is of such a type; write user.*, "
+                    "FAMILY/NAME for another producer's, or one of: "
+                    f"{', '.join(sorted(TYPES.values()))}"
                 )
 
         def register(function: _F) -> _F:
             handler = bind_around(function, ("event",))
-            self._event_handlers.append(EventRoute(name_of(function), patterns, handler))
+            route = EventRoute(name_of(function), patterns, handler)
+            self._refuse_taken([route])
+            self._event_handlers.append(route)
+            self._announce(route)
             return function
 
         return register
@@ -131,17 +137,38 @@ class Bot:
         inner = (entry.event_routes() for entry in self._entries if isinstance(entry, Bot))
         return [*self._event_handlers, *chain.from_iterable(inner)]
 
+    def watch(self, watcher: Callable[[EventRoute], None]) -> None:
+        """Call the watcher with each handler of events that is registered from now on."""
+        self._watchers.append(watcher)
+
+    def _refuse_taken(self, routes: Iterable[EventRoute]) -> None:
+        """Raise BotError where a handler of events is called like one here: events wait by name."""
+        taken = {route.name for route in self.event_routes()}
+        for route in routes:
+            if route.name in taken:
+                raise BotError(f"bot.on_event: {route.name} handles events already; rename one")
+
+    def _announce(self, route: EventRoute) -> None:
+        for watcher in self._watchers:
+            watcher(route)
+
     def include(self, other: Bot) -> None:
         """Put the handlers of another bot here, in its order, with its middlewares and on_error.
 
-        What is registered with the other bot later is included too, until the gateway starts.
+        What is registered with the other bot later is included too: until the gateway starts, and
+        handlers of events behind that.
         """
         # An author may give the module that the bot is in.
         if not isinstance(other, Bot):
             raise BotError(f"bot.include({other!r}): give the Bot in it")
         if self in (other, *other.included()):
             raise BotError("bot.include(): a bot cannot include itself")
+        routes = other.event_routes()
+        self._refuse_taken(routes)
         self._entries.append(other)
+        other.watch(self._announce)
+        for route in routes:
+            self._announce(route)
 
     def middleware(self, function: _F) -> _F:
         """Register ``async def m(message, context, call_next)`` around every handler.

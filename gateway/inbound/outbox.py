@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from gateway.inbound.archiving import archive_entry
 from gateway.inbound.claims import Entry
 from gateway.inbound.context import Context
-from gateway.protocol.cloudevents import TYPES, encode, event_of, matches_any
+from gateway.protocol.cloudevents import TYPES, CloudEvent, encode, event_of, matches_any
 from gateway.protocol.messages import Message
 
 _log = logging.getLogger("gateway.inbound")
@@ -40,9 +40,14 @@ class Outbox:
 
     def __init__(self, subscriptions: Iterable[Subscription], *, archive: bool = False) -> None:
         """``archive`` tells whether every message goes to the archive's lane too."""
-        self._subscriptions = tuple(subscriptions)
+        self._subscriptions = list(subscriptions)
         self._archive = archive
         self._lanes: dict[tuple[type[Message], str], tuple[str, ...]] = {}
+
+    def subscribe(self, subscription: Subscription) -> None:
+        """Add a subscriber, who gets what comes from now on."""
+        self._subscriptions.append(subscription)
+        self._lanes.clear()
 
     def entries(self, key: bytes, message: Message, context: Context) -> tuple[Entry, ...]:
         """Return the entries of a message with this dedupe key; none where nobody wants it."""
@@ -64,8 +69,13 @@ class Outbox:
             body = b""
         return archived + tuple(Entry(lane, account.name, event.type, body) for lane in lanes)
 
+    def produced(self, event: CloudEvent) -> tuple[Entry, ...]:
+        """Return the entries of another producer's event; raise ValueError as encode does."""
+        body = encode(event)
+        return tuple(Entry(lane, "", event.type, body) for lane in self.lanes(event.type, ""))
+
     def lanes(self, type_: str, account: str) -> tuple[str, ...]:
-        """Return the lanes of those who want an event."""
+        """Return the lanes of those who want an event; ``account`` is empty for nobody's."""
         return tuple(s.lane for s in self._subscriptions if s.wants(type_, account))
 
 

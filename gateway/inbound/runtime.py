@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from gateway.inbound.archiving import Archiver
 from gateway.inbound.background import Background
-from gateway.inbound.bot import Bot
+from gateway.inbound.bot import Bot, EventRoute
 from gateway.inbound.commit import GroupCommit
 from gateway.inbound.consumer import Consumer, Policy, Shared
 from gateway.inbound.deliveries import Deliveries, Promise
@@ -18,6 +18,7 @@ from gateway.inbound.forwarding import Forwarder
 from gateway.inbound.ingest import Ingest
 from gateway.inbound.outbox import EVENT, Outbox, Subscription
 from gateway.inbound.ports import Archive, DeadLetters, Store
+from gateway.inbound.producers import Intake
 from gateway.inbound.publishing import Publisher
 from gateway.inbound.spilling import Spill, Spilling
 from gateway.inbound.stored import BACKGROUND
@@ -39,6 +40,8 @@ class Terms(NamedTuple):
     """Seconds that the archive keeps a callback."""
     concurrency: int
     """Background messages handled at a time; none with 0."""
+    content_types: Mapping[str, str]
+    """The types of other producers' events, by what their content type is."""
 
 
 class Stores(NamedTuple):
@@ -92,22 +95,21 @@ class Inbound:
         self._commit = GroupCommit(self._spilling.commit)
         self._outside = outside
         ingest = Ingest(with_upstreams(bot, outside.upstreams))
-        outbox = Outbox(
-            [
-                *(Subscription(EVENT + route.name, route.types) for route in bot.event_routes()),
-                *(sink.subscription for sink in outside.sinks),
-            ],
-            archive=stores.archive is not None,
+        self._outbox = Outbox(
+            (sink.subscription for sink in outside.sinks), archive=stores.archive is not None
         )
         self.deliveries = Deliveries(
             ingest,
             self._commit,
             name,
             terms.promise,
-            outbox=outbox,
+            outbox=self._outbox,
             on_stored=self._wake,
         )
-        shared = Shared(
+        self.intake = Intake(
+            self._outbox, self._commit, name, terms.content_types, on_stored=self._wake
+        )
+        self._shared = Shared(
             stores.store,
             self._commit,
             stores.dead_letters,
@@ -116,22 +118,48 @@ class Inbound:
             random.random,
             time.time,
         )
-        background = Background(ingest, accounts, self._commit, name)
-        handles = {BACKGROUND: background.handle} | {
-            EVENT + route.name: EventHandler(route.function).handle for route in bot.event_routes()
-        }
-        consumers = [Consumer(lane, h, shared, terms.concurrency) for lane, h in handles.items()]
-        forwarders = [Forwarder(s.subscription.lane, s.publisher, shared) for s in outside.sinks]
-        everyone: list[Consumer | Forwarder | Archiver] = [*consumers, *forwarders]
-        if stores.archive is not None:
-            everyone.append(Archiver(stores.archive, shared, terms.archived))
-        self._consumers = everyone if terms.concurrency else []
+        self._concurrency = terms.concurrency
+        self._consumers: dict[str, Consumer | Forwarder | Archiver] = {}
         self._consuming: list[asyncio.Task[None]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """None until the start."""
+        background = Background(ingest, accounts, self._commit, name)
+        self._consume(Consumer(BACKGROUND, background.handle, self._shared, terms.concurrency))
+        for sink in outside.sinks:
+            self._consume(Forwarder(sink.subscription.lane, sink.publisher, self._shared))
+        if stores.archive is not None:
+            self._consume(Archiver(stores.archive, self._shared, terms.archived))
+        for route in bot.event_routes():
+            self._subscribe(route)
+        bot.watch(self._subscribe_soon)
+
+    def _subscribe_soon(self, route: EventRoute) -> None:
+        """Let a handler have its events; it may be registered in another thread."""
+        if self._loop is None:
+            self._subscribe(route)
+        else:
+            self._loop.call_soon_threadsafe(self._subscribe, route)
+
+    def _subscribe(self, route: EventRoute) -> None:
+        """Let a handler of events have those that come from now on."""
+        lane = EVENT + route.name
+        handler = EventHandler(route.function)
+        self._consume(Consumer(lane, handler.handle, self._shared, self._concurrency))
+        self._outbox.subscribe(Subscription(lane, route.types))
+
+    def _consume(self, consumer: Consumer | Forwarder | Archiver) -> None:
+        """Empty a lane from now on, or from the start; not where that is left to others."""
+        if self._concurrency == 0:
+            return
+        self._consumers[consumer.lane] = consumer
+        if self._loop is not None:
+            self._consuming.append(self._loop.create_task(consumer.run()))
 
     async def start(self) -> None:
         """Begin to look after the store, and to consume."""
         await self._spilling.start()
-        self._consuming = [asyncio.create_task(consumer.run()) for consumer in self._consumers]
+        self._loop = asyncio.get_running_loop()
+        self._consuming = [self._loop.create_task(c.run()) for c in self._consumers.values()]
 
     async def stop(self) -> None:
         """Take nothing more, finish what is under way, let go of the stores."""
@@ -155,5 +183,5 @@ class Inbound:
         return {"status": "degraded", "reason": down, "spilled_age_seconds": round(age, 1)}
 
     def _wake(self) -> None:
-        for consumer in self._consumers:
+        for consumer in self._consumers.values():
             consumer.wake()

@@ -1,7 +1,8 @@
 """What a callback is to the world outside: one event, in the names of CloudEvents 1.0.
 
 The attributes say whose event it is and what happened; ``data`` is what WeChat sent. One table says
-which type of event each message is.
+which type of event each message is. The types of other producers' events have a slash, WeChat's
+have none.
 """
 
 import re
@@ -27,20 +28,23 @@ class CloudEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``id`` is the message's dedupe key in hexadecimal, ``source`` the account's path on the gateway,
     ``subject`` the user's openid, ``time`` WeChat's CreateTime in RFC 3339 (UTC). ``account``,
     ``appid``, ``unionid`` and ``traceid`` are extension attributes. See PROTOCOL 3, 5 and 6.
+
+    Of another producer's event ``source`` is /events/PRODUCER, ``time`` when it was signed, and
+    ``data`` what was sent: any JSON value, or a text. It has no account, appid or subject.
     """
 
     specversion: Literal["1.0"]
     id: str
     source: str
     type: str
-    datacontenttype: Literal["application/json"]
-    account: str
-    appid: str
+    datacontenttype: str
+    account: str | None = None
+    appid: str | None = None
     subject: str | None = None
     time: str | None = None
     unionid: str | None = None
     traceid: str | None = None
-    data: dict[str, Any]
+    data: Any
 
 
 TYPES: Final[Mapping[type[Message], str]] = {
@@ -134,6 +138,12 @@ TYPES: Final[Mapping[type[Message], str]] = {
 }
 """What decode can return, to the type of its event: PROTOCOL 5 and 6."""
 
+MAX_TYPE: Final = 128
+"""Characters of a type."""
+
+# So that it is also a NATS subject, a routing key, a name in a log line.
+_PRODUCED: Final = re.compile(r"[A-Za-z0-9_-]+/[A-Za-z0-9_-]+([./][A-Za-z0-9_-]+)*")
+
 # What CloudEvents 1.0 (Type System, String) keeps out of an attribute.
 _FORBIDDEN: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef"
@@ -158,7 +168,7 @@ def event_of(
         account=account,
         appid=app_id,
         subject=_attribute(_user(message)),
-        time=_rfc3339(message.create_time),
+        time=rfc3339(message.create_time),
         unionid=_attribute(getattr(message, "union_id", None)),
         traceid=_attribute(trace_id),
         data=_data(message),
@@ -189,6 +199,17 @@ def matches_any(patterns: Iterable[str], type_: str) -> bool:
     return any(matches(pattern, type_) for pattern in patterns)
 
 
+def is_produced(type_: str) -> bool:
+    """Say whether a type is one that other producers' events may have: ``FAMILY/NAME``."""
+    return len(type_) <= MAX_TYPE and _PRODUCED.fullmatch(type_) is not None
+
+
+def is_pattern(pattern: str) -> bool:
+    """Say whether an event can be of a type that the filter means."""
+    example = f"{pattern[:-1]}x" if pattern.endswith("/*") else pattern
+    return is_produced(example) or any(matches(pattern, type_) for type_ in TYPES.values())
+
+
 def _user(message: Message) -> str:
     if isinstance(message, events.AuthorizationChange):
         return message.open_id  # The sender is the platform: PROTOCOL 6.4.
@@ -200,7 +221,8 @@ def _attribute(text: str | None) -> str | None:
     return _FORBIDDEN.sub("\ufffd", text) if text else None
 
 
-def _rfc3339(seconds: int) -> str | None:
+def rfc3339(seconds: int) -> str | None:
+    """Return Unix seconds as a CloudEvent has them; None for what is no time."""
     try:
         # Zero stands for a time that was not there.
         return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}" if seconds > 0 else None

@@ -31,6 +31,7 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError as SourceError
 
 from gateway.errors import SettingsError
+from gateway.settings.producers import REPLAY_SECONDS, EventsSettings, ProducerSettings
 from gateway.settings.sections import (
     AccountSettings,
     InboundSettings,
@@ -52,7 +53,7 @@ _NOT_SETTINGS: Final = frozenset(
 # Kubernetes sets these in every pod next to a Service called "gateway"; they are not meant for us.
 _SERVICE_LINK = re.compile(r"GATEWAY_(SERVICE_HOST|(SERVICE_)?PORT(_\w+)?)")
 
-AccountName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$")]
 
 
 class Settings(BaseSettings):
@@ -76,7 +77,12 @@ class Settings(BaseSettings):
     """Where messages are kept."""
     sinks: tuple[SinkSettings, ...] = ()
     """Where events go, beside the bot's own handlers: one [[sinks]] each."""
-    accounts: dict[AccountName, AccountSettings] = Field(min_length=1)
+    events: EventsSettings = EventsSettings()
+    """What is taken at /events, from whoever [producers] names."""
+    producers: dict[Name, ProducerSettings] = {}
+    """The services that may POST events to /events, by name; without one there is no /events. Names
+    are as those of accounts."""
+    accounts: dict[Name, AccountSettings] = Field(min_length=1)
     """The accounts by name. Each is served at /wechat/NAME; while it is the only one, at /wechat
     too. A name is of lower-case letters, digits, and single ``-`` or ``_`` between them."""
 
@@ -85,9 +91,14 @@ SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "server": ServerSettings,
     "inbound": InboundSettings,
     "store": StoreSettings,
+    "events": EventsSettings,
+    "producers": ProducerSettings,
     "accounts": AccountSettings,
 }
 """The sections by name."""
+
+NAMED: Final = frozenset(("producers", "accounts"))
+"""The sections of which there are many, each with a name."""
 
 
 def load_settings(config: Path | None = None) -> Settings:
@@ -140,6 +151,7 @@ def _load(config: Path | None) -> Settings:
     try:
         settings = Located()  # type: ignore[call-arg]  # every value comes from the sources
         check_sinks(settings.sinks, settings.accounts)
+        _check_producers(settings)
         return settings
     except ValidationError as wrong:
         raise SettingsError(*(_line(error) for error in wrong.errors())) from None
@@ -152,6 +164,14 @@ def _load(config: Path | None) -> Settings:
         ) from None
     except SourceError as wrong:
         raise SettingsError(_unread(str(wrong))) from None
+
+
+def _check_producers(settings: Settings) -> None:
+    if settings.producers and settings.store.dedupe_seconds < REPLAY_SECONDS:
+        raise SettingsError(
+            f"store.dedupe_seconds: with [producers] it must be {REPLAY_SECONDS} or more, for a "
+            "signed event can come again that long"
+        )
 
 
 class _DotEnv(DotEnvSettingsSource):
@@ -221,7 +241,7 @@ def _line(error: Any) -> str:
     if error["type"] == "extra_forbidden":
         return f"{name}: no such setting{_suggestion(path[-1], _known(path))}"
     if error["type"] == "string_pattern_mismatch" and "[key]" in error["loc"]:
-        return f"{name}: name accounts with lower-case letters, digits, and - or _ between them"
+        return f"{name}: name {path[0]} with lower-case letters, digits, and - or _ between them"
     message = str(error["msg"]).removeprefix("Value error, ")
     first, _, rest = message.partition(" ")
     if len(path) > 1 and first in _known(path):
@@ -257,6 +277,8 @@ def _unread(said: str) -> str:
         "server": "SERVER__PORT",
         "inbound": "INBOUND__LATE_REPLY",
         "store": "STORE__URL",
+        "events": "EVENTS__MAX_BODY",
+        "producers": "PRODUCERS__BILLING__SECRET",
     }.get(field[1], "ACCOUNTS__MAIN__TOKEN")
     return (
         f"{field[1]}: {_PREFIX}{field[1].upper()} is not JSON; "

@@ -1,6 +1,5 @@
 """Where events go, beside the bot's own handlers: one ``[[sinks]]`` section each."""
 
-import base64
 from collections.abc import Collection, Iterator, Sequence
 from difflib import get_close_matches
 from itertools import combinations
@@ -10,14 +9,14 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 
 from gateway.errors import SettingsError
-from gateway.protocol.cloudevents import TYPES, matches_any
+from gateway.protocol.cloudevents import TYPES, is_pattern, matches_any
 from gateway.settings.sections import Section
+from gateway.settings.webhooks import check_secret
 
 SinkName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$", max_length=64)]
 _PATTERNS: Final = sorted(
     {"*", *TYPES.values(), *(f"{each.partition('.')[0]}.*" for each in TYPES.values())}
 )
-_MAKE_SECRET: Final = "make one with: echo whsec_$(openssl rand -base64 32)"  # noqa: S105
 
 
 class SinkSection(Section):
@@ -27,7 +26,8 @@ class SinkSection(Section):
     """What it is called in logs, metrics and dead letters: lower-case letters, digits, and single
     - or _ between them."""
     types: tuple[str, ...] = Field(default=("*",), min_length=1)
-    """Which events it gets: a type (user.subscribed), a family (user.*), or * for all."""
+    """Which events it gets: a type (user.subscribed, command/transfer), a family (user.*,
+    command/*), or * for all."""
     accounts: tuple[str, ...] | None = Field(default=None, min_length=1)
     """The accounts, by name, whose events it gets; all of them if not given."""
     timeout: float = Field(default=10.0, gt=0, le=20)
@@ -40,7 +40,7 @@ class SinkSection(Section):
     @classmethod
     def _check_types(cls, types: tuple[str, ...]) -> tuple[str, ...]:
         for pattern in types:
-            if pattern not in _PATTERNS:
+            if pattern not in _PATTERNS and not is_pattern(pattern):
                 close = get_close_matches(pattern, _PATTERNS, n=1)
                 hint = (
                     f"did you mean {close[0]}?" if close else f"there are: {', '.join(_PATTERNS)}"
@@ -71,9 +71,7 @@ class HttpSink(SinkSection):
     @field_validator("secret", "previous_secret")
     @classmethod
     def _check_secret(cls, secret: SecretStr | None) -> SecretStr | None:
-        if secret is not None and not _is_webhook_secret(secret.get_secret_value()):
-            raise ValueError(f"must be whsec_ and 24 to 64 bytes in base64; {_MAKE_SECRET}")
-        return secret
+        return check_secret(secret)
 
     @model_validator(mode="after")
     def _check_together(self) -> "HttpSink":
@@ -239,11 +237,3 @@ def _check_scheme(url: str, *schemes: str) -> str:
     if not parts.hostname and parts.scheme != "unix":
         raise ValueError(f"names no host; write {parts.scheme}://HOST")
     return url
-
-
-def _is_webhook_secret(text: str) -> bool:
-    prefix, _, encoded = text.partition("_")
-    try:
-        return prefix == "whsec" and 24 <= len(base64.b64decode(encoded, validate=True)) <= 64
-    except ValueError:
-        return False

@@ -97,6 +97,18 @@ def in_thread(message: Text) -> str:
     return "other" if threading.current_thread() is not threading.main_thread() else "main"
 
 
+@bot.on(Text, content=re.compile(r"^obey (\w+/\w+)$"))
+async def obey(message: Text, type_: str) -> str:
+    """Register a handler of events while the gateway runs."""
+
+    async def obeyed(event: CloudEvent) -> None:
+        _note(f"obeyed {event.type}:{event.data}")
+
+    obeyed.__qualname__ = type_
+    bot.on_event(type_)(obeyed)
+    return "as you wish"
+
+
 @bot.on(Text)
 async def echo(message: Text) -> str:
     """Repeat the text."""
@@ -107,6 +119,12 @@ async def echo(message: Text) -> str:
 async def note_event(event: CloudEvent) -> None:
     """Leave a line for each."""
     _note(f"{event.type}:{event.subject}")
+
+
+@bot.on_event("command/*")
+async def command(event: CloudEvent) -> None:
+    """Leave a line for each."""
+    _note(f"{event.type}:{event.source}:{event.data}")
 
 
 @bot.on(Subscribe)

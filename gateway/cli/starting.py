@@ -1,0 +1,37 @@
+"""What `serve` and `worker` look at before they start."""
+
+import asyncio
+import logging
+
+from gateway.app import refuse_misfits
+from gateway.app.migrations import pending_migrations
+from gateway.app.stores import examine_stores
+from gateway.errors import SettingsError, StoreDown
+from gateway.inbound.bot import Bot
+from gateway.settings import Settings
+
+_log = logging.getLogger("gateway")
+
+
+def look_first(settings: Settings, bot: Bot) -> None:
+    """Raise SettingsError where nothing should start; warn of what `gateway doctor` would mend."""
+    refuse_misfits(settings, bot)
+    asyncio.run(_look_at_stores(settings))
+
+
+async def _look_at_stores(settings: Settings) -> None:
+    """Refuse pending migrations.
+
+    While Postgres cannot be reached it starts: messages need it only once they are given up.
+    """
+    for finding in await examine_stores(settings):
+        if finding.fix:
+            _log.warning("%s: %s; %s", *finding)
+    try:
+        names = await pending_migrations(settings)
+    except StoreDown:
+        return
+    if names:
+        raise SettingsError(
+            f"store.postgres_dsn: this database lacks {', '.join(names)}; run: gateway migrate"
+        )
