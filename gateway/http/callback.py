@@ -182,7 +182,7 @@ class CallbackEndpoint:
                 type(error).__name__,
                 place_of(error),
                 account.name,
-                self.trace_id(request),
+                trace_of(request.header("traceparent")) or "-",
             )
         # Where nothing was answered, WeChat tries again.
         request.answer(BROKEN)
@@ -197,10 +197,6 @@ class CallbackEndpoint:
         request = _digest(b"%b\0%b\0%b" % (account.name.encode(), timestamp, nonce))
         if await self._deliveries.is_changed(request, _digest(body)):
             raise Refused(Reason.REPLAY)
-
-    def trace_id(self, request: Request) -> str:
-        """Return the id of the caller's W3C trace, or a new one."""
-        return trace_of(request.header("traceparent")) or self.random().hex()
 
 
 class _Delivery:
@@ -217,7 +213,7 @@ class _Delivery:
         self.message = received.message
         self.key = dedupe_key(account.app_id, received.message)
         # Not by a method of this object: the two would make a cycle, for the collector to find.
-        trace_id = partial(endpoint.trace_id, request)
+        trace_id = partial(_trace_id, request, self.key)
         self.context = Context(
             account, request.raw_query, trace_id=trace_id, arrived_at=endpoint.clock()
         )
@@ -248,6 +244,14 @@ class _Delivery:
         else:
             media_type = _XML
         self._request.answer(Answer(200, media_type, body))
+
+
+def _trace_id(request: Request, key: bytes) -> str:
+    """Return the id of the caller's W3C trace; else the message's own, the same for each delivery.
+
+    A dedupe key is as long as a trace id, and as random.
+    """
+    return trace_of(request.header("traceparent")) or key.hex()
 
 
 def _digest(data: bytes) -> bytes:

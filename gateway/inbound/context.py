@@ -36,7 +36,8 @@ class Context:
 
     @property
     def trace_id(self) -> str:
-        """32 hex digits: the caller's W3C trace, or a new one; stands in the log lines."""
+        """32 hex digits: the caller's W3C trace, or the message's dedupe key, which is the same for
+        each of its deliveries; stands in the log lines."""
         if not self._trace_id:
             self._trace_id = self._trace()
         return self._trace_id
