@@ -122,9 +122,13 @@ class Usage(NamedTuple):
 class UsageMeter:
     """Measures what server and generator take of the CPU between start and stop."""
 
-    def __init__(self, server: CpuClock, cores: Cores = NOT_PINNED) -> None:
+    def __init__(
+        self, server: CpuClock, cores: Cores = NOT_PINNED, beside: CpuClock = lambda: 0.0
+    ) -> None:
+        """``beside`` is what the server needs on the generator's core: it counts as part of it."""
         self._server = server
         self._cores = cores
+        self._beside = beside
         self._clocks: tuple[CpuClock, ...] = ()
         self._before: list[float | None] = []
         self._started = 0.0
@@ -133,7 +137,7 @@ class UsageMeter:
     def start(self, generator: CpuClock) -> None:
         """Begin, once the generator is about to send."""
         busy = [busy_clock(core) for core in self._cores]
-        self._clocks = (self._server, generator, *busy)
+        self._clocks = (self._server, _sum(generator, self._beside), *busy)
         self._before = [clock() for clock in self._clocks]
         self._started = perf_counter()
 
@@ -150,6 +154,14 @@ class UsageMeter:
         self.usage = Usage(
             server, generator, _others(on_server, server), _others(on_generator, generator)
         )
+
+
+def _sum(*clocks: CpuClock) -> CpuClock:
+    def clock() -> float | None:
+        seconds = [told for one in clocks if (told := one()) is not None]
+        return sum(seconds) if len(seconds) == len(clocks) else None
+
+    return clock
 
 
 def _others(busy: float | None, own: float | None) -> float | None:

@@ -127,7 +127,7 @@ def _measure(
     findings = Findings()
 
     def load(generator: Generator, start: int, seconds: int) -> tuple[Load, Usage]:
-        meter = UsageMeter(server.cpu_clock(), cores)
+        meter = UsageMeter(server.cpu_clock(), cores, server.store_clock())
         seen = generator.run(
             server.port,
             callbacks,

@@ -148,7 +148,7 @@ ROWS: Final = {
         _own(
             "gateway-redis",
             "this gateway, Redis",
-            "dedupe in a Redis with appendfsync everysec, on the generator's core",
+            "dedupe in a Redis with appendfsync everysec, counted as part of the generator",
             "echo",
             _REDIS,
         ),
@@ -259,6 +259,8 @@ class Server:
         self._row = row
         self._core = core
         self._timestamp_window = timestamp_window
+        self._store: list[int] = []
+        """The process of the store, which runs on the generator's core."""
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -269,7 +271,9 @@ class Server:
             settings = self._row.settings
             if self._row.redis:
                 redis = redis_server(self._directory / "redis", appendonly="everysec")
-                settings = settings.replace("{redis}", stack.enter_context(redis).url)
+                store = stack.enter_context(redis)
+                self._store = [store.pid]
+                settings = settings.replace("{redis}", store.url)
             config = _config(self._timestamp_window, settings)
             (self._directory / "gateway.toml").write_text(config, encoding="utf-8")
             self._start()
@@ -309,6 +313,10 @@ class Server:
         """Make a clock of the CPU seconds all its present processes have taken."""
         processes = processes_of_group(self._process.pid)
         return lambda: cpu_seconds(processes)
+
+    def store_clock(self) -> Callable[[], float | None]:
+        """Make a clock of the CPU seconds that the store beside it has taken."""
+        return lambda: cpu_seconds(self._store)
 
     def said(self) -> str:
         """Return the last lines it wrote."""
