@@ -1,13 +1,10 @@
 """What is told of a run: the table, the goal, and the JSON with every raw number."""
 
-import os
-import platform
 import shutil
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from statistics import median
 from typing import Any, Final, NamedTuple
 
@@ -15,6 +12,7 @@ from bench import table
 from bench.load.cores import DISTURBED, SATURATED, Cores
 from bench.load.runner import WARM_UP_SECONDS, Measurement, Plan
 from bench.load.servers import CEILING, FASTAPI, GATEWAY, Row
+from bench.machine import machine
 from bench.versions import versions_of
 
 GOALS: Final = {
@@ -227,12 +225,7 @@ def as_json(
     """Return everything: the machine, the versions, the options, all raw rounds."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {
-            "cpu": _cpu_model(),
-            "cores": os.cpu_count(),
-            "kernel": f"{platform.system()} {platform.release()}",
-            "pinning": str(cores),
-        },
+        "machine": machine() | {"pinning": str(cores)},
         "python": sys.version,
         "versions": versions_of(_PACKAGES),
         "generator": _generator_version(plan.generator.name),
@@ -255,15 +248,6 @@ def as_json(
         ],
         "rounds": [asdict(one) for one in measured],
     }
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.machine()
 
 
 def _generator_version(name: str) -> str:

@@ -309,6 +309,11 @@ class Server:
         self._end()
         self._stack.close()
 
+    @property
+    def pid(self) -> int:
+        """Its first process, whose group all of them are in."""
+        return self._process.pid
+
     def cpu_clock(self) -> Callable[[], float | None]:
         """Make a clock of the CPU seconds all its present processes have taken."""
         processes = processes_of_group(self._process.pid)

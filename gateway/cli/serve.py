@@ -40,8 +40,8 @@ def serve(
     gateway serve shop.bot:bot --host 0.0.0.0 --workers 4
     GATEWAY_SERVER__PORT=80 gateway serve            settings also come as variables
 
-    Ctrl-C, or SIGTERM, finishes the callbacks under way and stops. SIGHUP starts its workers anew,
-    with settings and bot as they are then; run `gateway check` before.
+    Ctrl-C, or SIGTERM, finishes the callbacks under way and stops. SIGHUP starts its workers anew
+    with the settings as they are then: run `gateway check` before. A changed bot needs a restart.
     """
     settings = load_settings(config)
     target = bot or DEMO_BOT
