@@ -51,6 +51,7 @@ COMMANDS: Final = {
         *("-m", "gateway", "serve", "tests.e2e.bot:bot", "--port", "{port}", "--workers", "2")
     ],
     "empty": ["-m", "gateway", "serve", "tests.e2e.bot:empty", "--port", "{port}"],
+    "shop": ["-m", "gateway", "serve", "shop:bot", "--port", "{port}"],
     "migrate": ["-m", "gateway", "migrate"],
     "worker": ["-m", "gateway", "worker", "tests.e2e.bot:bot"],
     "asgi": [

@@ -34,7 +34,8 @@ SECRET = "whsec_" + base64.b64encode(os.urandom(32)).decode()
 class Endpoint:
     """Somebody's endpoint, in a thread: it notes what comes, and answers what it is told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, secret: str = SECRET) -> None:
+        self.secret = secret
         self.port = free_port()
         self.status = 200
         self.answer: Any = None
@@ -46,7 +47,7 @@ class Endpoint:
         if request.method == "HEAD":
             return web.Response()
         body = await request.read()
-        Webhook(SECRET).verify(body, dict(request.headers))
+        Webhook(self.secret).verify(body, dict(request.headers))
         if self.status == 200:
             self.events.append(json.loads(body))
             self.ids.append(request.headers["webhook-id"])
