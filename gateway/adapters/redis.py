@@ -37,6 +37,8 @@ _PREFIX: Final = "{gateway}:"
 _STATES: Final = tuple(State)
 _MAX_LOOKED_AT: Final = 1000
 """Delayed entries among which the oldest is looked for."""
+ABSENT_SECONDS: Final = 3600.0
+"""After which a consumer that holds nothing is forgotten; it may come back."""
 
 
 class RedisStore:
@@ -69,8 +71,8 @@ class RedisStore:
 
     async def take(self, lane: str, consumer: bytes, limit: int) -> list[Taken]:
         """Take what is due."""
-        lease = int(ENTRY_LEASE_SECONDS * 1000)
-        packed = await self._run(self._take, lane, consumer, limit, lease)
+        lease, absence = int(ENTRY_LEASE_SECONDS * 1000), int(ABSENT_SECONDS * 1000)
+        packed = await self._run(self._take, lane, consumer, limit, lease, absence)
         return [
             Taken(id_.decode(), _entry(lane, payload), deliveries, stored / 1000)
             for id_, payload, deliveries, stored in _unpack(packed)

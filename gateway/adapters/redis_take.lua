@@ -1,11 +1,11 @@
 -- Take entries of a lane: those that dead consumers left, then those that are due.
 --
 -- KEYS[1]  the prefix of all keys
--- ARGV     lane, consumer, how many, milliseconds of an entry's lease
+-- ARGV     lane, consumer, how many, milliseconds of an entry's lease, and of a consumer's absence
 -- returns  MessagePack: for each {id, payload, deliveries, milliseconds when it was stored}
 
 local prefix, lane, consumer = KEYS[1], ARGV[1], ARGV[2]
-local limit, lease = tonumber(ARGV[3]), tonumber(ARGV[4])
+local limit, lease, absence = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local stream, due = prefix .. 'lane:' .. lane, prefix .. 'due:' .. lane
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -21,6 +21,16 @@ if redis.call('EXISTS', stream) == 0 and redis.call('EXISTS', due) == 0 then
 end
 local created = redis.pcall('XGROUP', 'CREATE', stream, 'gateway', '0', 'MKSTREAM')
 if created.err and not string.find(created.err, 'BUSYGROUP') then return created end
+
+-- Every process that ever consumed is known to the group by name, until somebody removes it.
+if redis.call('SET', prefix .. 'tidied:' .. lane, '', 'NX', 'PX', absence) then
+  for _, known in ipairs(redis.call('XINFO', 'CONSUMERS', stream, 'gateway')) do
+    local name, pending, idle = known[2], known[4], known[6]
+    if pending == 0 and idle >= absence then
+      redis.call('XGROUP', 'DELCONSUMER', stream, 'gateway', name)
+    end
+  end
+end
 
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, limit)) do
   local _, payload, stored, times = unpack(cmsgpack.unpack(member))

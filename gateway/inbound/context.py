@@ -36,8 +36,10 @@ class Context:
 
     @property
     def trace_id(self) -> str:
-        """32 hex digits: the caller's W3C trace, or the message's dedupe key, which is the same for
-        each of its deliveries; stands in the log lines."""
+        """The caller's W3C trace, or the message's dedupe key: 32 hex digits.
+
+        The key is the same for each delivery of the message. Stands in the log lines.
+        """
         if not self._trace_id:
             self._trace_id = self._trace()
         return self._trace_id

@@ -105,6 +105,30 @@ def test_entries_that_are_reclaimed_come_all_of_them_however_many(
     play(redis.url, scenario)
 
 
+def test_consumers_that_are_gone_are_forgotten_and_those_that_hold_something_are_not(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every restart leaves a name in the group."""
+    monkeypatch.setattr(adapter, "ABSENT_SECONDS", 0.1)
+
+    async def scenario(store: RedisStore) -> None:
+        def known() -> set[bytes]:
+            with Redis.from_url(redis.url) as client:
+                return {one["name"] for one in client.xinfo_consumers(STREAM, "gateway")}
+
+        await put(store, ENTRY, key=b"done")
+        (done,) = await store.take("background", B, 1)
+        await store.commit([Ack("background", done.id)])
+        await put(store, ENTRY, key=b"held")
+        await store.take("background", A, 1)
+        assert known() == {A, B}
+        await asyncio.sleep(0.15)
+        await store.take("background", b"another", 1)
+        assert known() == {A}
+
+    play(redis.url, scenario)
+
+
 def test_an_entry_deleted_behind_its_consumers_back_troubles_nobody(
     redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
