@@ -11,7 +11,7 @@ from gateway.errors import StoreDown
 from gateway.inbound.claims import Entry
 from gateway.inbound.consumer import DOWN_SECONDS, IDLE_SECONDS, Settlement, Shared
 from gateway.inbound.context import Context
-from gateway.inbound.ports import Archive, Callback
+from gateway.inbound.ports import Archive, Callback, Taken
 from gateway.protocol.messages import Message
 
 _log = logging.getLogger("gateway.inbound")
@@ -71,13 +71,23 @@ class Archiver:
         try:
             taken = await self._shared.store.take(ARCHIVE, self._shared.name, BATCH)
             if taken:
-                await self._archive.add([_decoder.decode(one.entry.body) for one in taken])
+                await self._archive.add(await self._readable(taken))
             await self._prune()
         except StoreDown as down:
             _log.warning("%s; the archive waits", down)
             return DOWN_SECONDS
         await asyncio.gather(*(self._settlement.done(one) for one in taken))
         return 0.0 if taken else IDLE_SECONDS
+
+    async def _readable(self, taken: list[Taken]) -> list[Callback]:
+        """Return the entries' callbacks; bury what holds none."""
+        callbacks = []
+        for one in taken:
+            try:
+                callbacks.append(_decoder.decode(one.entry.body))
+            except msgspec.DecodeError:
+                await self._settlement.bury(one, "unserialisable: it holds no callback")
+        return callbacks
 
     async def _prune(self) -> None:
         now = time.monotonic()
