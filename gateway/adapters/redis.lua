@@ -49,7 +49,9 @@ rules[1] = function(record, owner, entries, reply, again, resume) -- Claim
   local age = now - record[1]
   if resume then
     if held then return { IN_FLIGHT, record[2], age, '' } end
-    if not record[7] then return { DONE, record[2], age, '' } end
+    if record[5] ~= '' and not record[7] then return { DONE, record[2], age, '' } end
+    if record[5] == '' then record[5] = reply end
+    record[7] = true
     record[3], record[4] = owner, now + lease
     return { FRESH, record[2], age, '' }
   end

@@ -63,7 +63,8 @@ class Background:
         self, account: Account, stored: StoredMessage, taken: Taken
     ) -> tuple[Entry, ...]:
         """Handle a message whose inline handler died behind WeChat's last try."""
-        outcome = await self._commit.submit(Claim(stored.key, self._owner, resume=True))
+        claim = Claim(stored.key, self._owner, reply=SUCCESS, resume=True)
+        outcome = await self._commit.submit(claim)
         if outcome.state is State.IN_FLIGHT:
             raise Later(2 * LEASE_SECONDS)
         if outcome.state is State.DONE:
@@ -73,5 +74,5 @@ class Background:
         except BaseException:
             self._commit.post(Release(stored.key, self._owner))
             raise
-        await self._commit.submit(Finish(stored.key, self._owner, SUCCESS, late))
+        await self._commit.submit(Finish(stored.key, self._owner, SUCCESS, late, resumed=True))
         return ()

@@ -38,7 +38,7 @@ class Claim(NamedTuple):
 
     With a ``reply`` it is Done at once: nothing but the entries is to be handled. ``again`` is set
     by a delivery that asked before, and is not counted twice. ``resume`` is a consumer's: it takes
-    a message over whose deliveries were answered already (GiveUp).
+    a message over whose deliveries were answered already (GiveUp), with ``reply``.
     """
 
     key: bytes
@@ -50,12 +50,16 @@ class Claim(NamedTuple):
 
 
 class Finish(NamedTuple):
-    """Give the reply of a message that was claimed; after a GiveUp store ``late`` instead."""
+    """Give the reply of a message that was claimed; after a GiveUp store ``late`` instead.
+
+    ``resumed`` is a consumer's: the store that gave it the claim must take this step too.
+    """
 
     key: bytes
     owner: bytes
     reply: bytes
     late: tuple[Entry, ...] = ()
+    resumed: bool = False
 
 
 class GiveUp(NamedTuple):
@@ -185,8 +189,10 @@ def _claim(record: Record, step: Claim, now: float) -> _Advanced:
     held = record.owner and record.lease > now
     age = now - record.first
     if step.resume:
-        if held or not record.given_up:
+        if held or (record.reply and not record.given_up):
             return Outcome(State.IN_FLIGHT if held else State.DONE, record.attempts, age), ()
+        # Where nothing is known of it, it waited for longer than it was remembered.
+        record.reply, record.given_up = record.reply or step.reply, True
         record.owner, record.lease = step.owner, now + LEASE_SECONDS
         return Outcome(State.FRESH, record.attempts, age), ()
     record.attempts += not step.again

@@ -221,6 +221,9 @@ class Consumer:
             await settlement.postpone(taken, later.seconds)
         except Never as never:
             await settlement.bury(taken, never.reason)
+        except StoreDown:
+            # No fault of the handler's, and no try of the entry.
+            await settlement.postpone(taken, DOWN_SECONDS)
         except Exception as error:
             cause = error.__cause__ or error
             reason = f"failed: {type(cause).__name__} at {place_of(cause)}"

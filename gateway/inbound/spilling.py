@@ -21,6 +21,7 @@ from gateway.inbound.claims import (
     Claims,
     ClaimStep,
     Entry,
+    Finish,
     GiveUp,
     Hold,
     Outcome,
@@ -129,7 +130,8 @@ class Spilling:
         puts: list[tuple[Put, ...]] = []
         spilled: list[int] = []
         for step in steps:
-            if isinstance(step, Ack | Retry | Hold):
+            if isinstance(step, Ack | Retry | Hold) or _is_resumption(step):
+                # A consumer's: its entry is in the store, and so is what decides over it.
                 outcomes.append(StoreDown(self._reason))
                 continue
             outcome, entries = claims.advance(step, now)
@@ -203,6 +205,10 @@ def _puts(step: ClaimStep, outcome: Outcome, entries: tuple[Entry, ...]) -> tupl
             return (Put(step.key + b"given up", entries), given_up)
     # Beside the message's own record, as above: its entries may be in the store already.
     return (Put(step.key, (), outcome.reply), Put(step.key + b"late", entries))
+
+
+def _is_resumption(step: ClaimStep) -> bool:
+    return (isinstance(step, Claim) and step.resume) or (isinstance(step, Finish) and step.resumed)
 
 
 def _key(step: Step) -> bytes:

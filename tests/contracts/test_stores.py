@@ -253,6 +253,22 @@ class TestLateReplies:
 
         stores.play(scenario)
 
+    def test_a_consumer_goes_on_with_a_message_that_was_forgotten_meanwhile(
+        self, stores: Stores
+    ) -> None:
+        """Its entry waited for longer than claims are remembered, or its claim was lost."""
+
+        async def scenario() -> None:
+            store = stores.open()
+            resume = Claim(b"k", A, reply=b"success", resume=True)
+            assert (await step(store, resume)).state is FRESH
+            assert (await step(store, resume._replace(owner=B))).state is IN_FLIGHT
+            finish = Finish(b"k", A, b"success", (OTHER,), resumed=True)
+            assert await states(store, finish, resume) == [DONE, DONE]
+            assert len(await store.take("customer_service", A, 9)) == 1
+
+        stores.play(scenario)
+
     def test_what_a_process_did_without_the_store_is_put_into_it_once(self, stores: Stores) -> None:
         async def scenario() -> None:
             store = stores.open()

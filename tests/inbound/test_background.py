@@ -1,8 +1,9 @@
 """A stored message meets its handler once its turn has come, and its reply goes to its user."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -10,12 +11,25 @@ import pytest
 
 from gateway import Bot, Context, Reply, Text, TextReply, TransferReply
 from gateway.adapters.memory import MemoryDeadLetters, MemoryStore
+from gateway.adapters.spill import FileSpill
+from gateway.errors import StoreDown
 from gateway.inbound.background import Background
-from gateway.inbound.claims import LEASE_SECONDS, Claim, Entry, Finish, GiveUp, Release, Renew
+from gateway.inbound.claims import (
+    LEASE_SECONDS,
+    Claim,
+    Entry,
+    Finish,
+    GiveUp,
+    Outcome,
+    Release,
+    Renew,
+    Step,
+)
 from gateway.inbound.commit import GroupCommit
 from gateway.inbound.consumer import Consumer, Later, Never, Policy, Shared
 from gateway.inbound.ingest import HandlerFailed, Ingest
 from gateway.inbound.ports import Taken
+from gateway.inbound.spilling import Spilling
 from gateway.inbound.stored import BACKGROUND, CUSTOMER_SERVICE, store_message
 from gateway.protocol.decode import decode
 from tests.inbound.driving import TRACE, make_context, registered
@@ -292,6 +306,38 @@ def test_while_a_late_message_is_handled_no_other_process_has_it() -> None:
         go_on.set()
         assert await one == ()
         assert await world.lane() == [JOB]
+
+    play(scenario)
+
+
+def test_a_late_message_is_not_done_where_the_store_goes_before_its_reply_is_kept(
+    tmp_path: Path,
+) -> None:
+    """A drill lost a reply so: the process's own claims, which knew nothing of it, finished it."""
+
+    async def scenario() -> None:
+        handler = Handler()
+        world = World(handler)
+        await world.give_up()
+        world.now += LEASE_SECONDS
+        spill = FileSpill(tmp_path, "one")
+        keeper = Spilling(world.store, spill, keep=600)
+
+        async def commit(steps: Sequence[Step]) -> Sequence[Outcome | StoreDown]:
+            if handler.seen:
+                keeper._go_down(StoreDown("down"))
+            return await keeper.commit(steps)
+
+        background = Background(
+            Ingest(world.bot), {"main": make_account()}, GroupCommit(commit), b"process2"
+        )
+        with pytest.raises(StoreDown):
+            await background.handle(taken(stored(late=True)))
+        world.now += LEASE_SECONDS
+        # The store is back.
+        assert await world.background().handle(taken(stored(late=True))) == ()
+        assert await world.lane() == [JOB]
+        await spill.close()
 
     play(scenario)
 

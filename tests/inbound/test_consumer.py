@@ -190,6 +190,26 @@ def test_what_is_not_due_yet_is_put_back_without_being_counted() -> None:
     play(scenario)
 
 
+def test_a_store_that_goes_while_an_entry_is_handled_is_no_failed_try() -> None:
+    async def scenario(lane: Lane) -> None:
+        tries: list[int] = []
+
+        async def handle(taken: Taken) -> tuple[Entry, ...]:
+            tries.append(taken.deliveries)
+            if len(tries) < 6:
+                raise StoreDown("down")
+            return ()
+
+        await lane.put(b"resumed")
+        running = asyncio.create_task(lane.consumer(handle).run())
+        await lane.settled()
+        assert tries == [1] * 6
+        assert await lane.letters() == []
+        await _stop(running)
+
+    play(scenario)
+
+
 def test_an_entry_that_kills_its_consumers_is_buried_unhandled() -> None:
     """A cap on deliveries: nobody lives to say that it failed."""
 

@@ -14,7 +14,7 @@ from gateway.inbound import forwarding
 from gateway.inbound.claims import Claim, Entry
 from gateway.inbound.commit import GroupCommit
 from gateway.inbound.consumer import Policy, Shared
-from gateway.inbound.forwarding import MAX_AGE, MAX_PAUSE, Forwarder
+from gateway.inbound.forwarding import Forwarder
 from gateway.inbound.ports import ENTRY_LEASE_SECONDS, Taken, Wanted
 from gateway.inbound.publishing import ACCEPTED, Later, Never, Outgoing, Published
 from tests.inbound.whole import play
@@ -23,6 +23,7 @@ from tests.support import NOW
 LANE: Final = "sink.crm"
 POLICY: Final = Policy(3, 4.0, 300.0)
 RANDOM: Final = 0.5
+THREE_DAYS: Final = 259_200.0
 DOWN: Final = Later("unreachable: ConnectionError")
 
 _sleep = asyncio.sleep
@@ -250,10 +251,10 @@ def test_what_holds_no_event_is_buried_and_the_rest_of_its_batch_goes_out(body: 
 @pytest.mark.parametrize(
     ("age", "answer", "buried"),
     [
-        (MAX_AGE + 1, DOWN, [f"{DOWN.reason}; tried for three days"]),
-        (MAX_AGE, DOWN, []),
-        (MAX_AGE + 1, ACCEPTED, []),
-        (MAX_AGE + 1, Never("status: 410"), ["status: 410"]),
+        (THREE_DAYS + 1, DOWN, [f"{DOWN.reason}; tried for three days"]),
+        (THREE_DAYS, DOWN, []),
+        (THREE_DAYS + 1, ACCEPTED, []),
+        (THREE_DAYS + 1, Never("status: 410"), ["status: 410"]),
     ],
     ids=["older", "just as old", "older, but accepted", "older, and never"],
 )
@@ -303,8 +304,7 @@ def test_a_sink_that_takes_nothing_is_left_alone_longer_and_longer_until_it_take
 
         for _ in range(7):
             await step(DOWN)
-        grown = [min(MAX_PAUSE, RANDOM * POLICY.base * 2**n) for n in range(7)]
-        assert grown[:3] + grown[-1:] == [2.0, 4.0, 8.0, MAX_PAUSE]
+        grown = [2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
         assert pauses.noted == grown
         # One of the two is enough.
         sink.answers = {"a": ACCEPTED}

@@ -245,8 +245,13 @@ def test_consumers_steps_fail_while_the_store_is_down(tmp_path: Path) -> None:
         store = Faulty()
         store.down = True
         process = Process(store, tmp_path)
-        (outcome,) = await process.commit(Ack("background", "1"))
-        assert isinstance(outcome, StoreDown)
+        outcomes = await process.commit(
+            Ack("background", "1"),
+            # Both would be done here, and the entry be thrown away for nothing.
+            Claim(b"k", A, reply=b"success", resume=True),
+            Finish(b"k", A, b"success", (_entry(b"late"),), resumed=True),
+        )
+        assert [type(outcome) for outcome in outcomes] == [StoreDown] * 3
         await process.close()
 
     play(scenario)
