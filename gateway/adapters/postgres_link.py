@@ -27,6 +27,10 @@ _FIXES: Final[tuple[tuple[tuple[type[BaseException], ...], str], ...]] = (
         (pg.InvalidAuthorizationSpecificationError, pg.InvalidCatalogNameError),
         "give the right user, password and database in store.postgres_dsn",
     ),
+    (
+        (pg.DuplicateTableError,),
+        "something of that name is there that gateway migrate did not make: rename or drop it",
+    ),
     ((pg.InsufficientPrivilegeError,), "grant its user the right to the gateway's tables"),
     ((pg.InsufficientResourcesError,), "free its disk or memory, or raise its max_connections"),
     ((pg.ReadOnlySQLTransactionError,), "store.postgres_dsn must name the primary, not a standby"),

@@ -9,11 +9,9 @@ from importlib.resources import files
 from typing import Any, Final, cast
 
 import msgpack
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry as ClientRetry
-from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
+from gateway.adapters.redis_client import open_redis
 from gateway.errors import StoreDown
 from gateway.inbound.claims import (
     LEASE_SECONDS,
@@ -49,13 +47,7 @@ class RedisStore:
 
         ``prefix`` begins every key; it must hold a hash tag, so that a cluster keeps them together.
         """
-        self._redis = Redis.from_url(
-            url,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            # Whoever calls decides what becomes of a failure; the script may have run.
-            retry=ClientRetry(NoBackoff(), 0),
-        )
+        self._redis = open_redis(url, "store.redis_url", timeout=timeout)
         self._prefix = prefix
         self._commit = _Script("redis.lua")
         self._take = _Script("redis_take.lua")
@@ -132,7 +124,7 @@ class _Script:
         self._text = files("gateway.adapters").joinpath(file).read_text(encoding="utf-8")
         self._digest = ""
 
-    async def run(self, redis: Redis, prefix: str, *arguments: Any) -> bytes:
+    async def run(self, redis: Any, prefix: str, *arguments: Any) -> bytes:
         for _ in range(2):
             if not self._digest:
                 self._digest = await _await(redis.script_load(self._text))

@@ -2,9 +2,9 @@
 
 from typing import Any, Final
 
-from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
+from gateway.adapters.redis_client import open_redis
 from gateway.inbound.ports import Finding
 
 _OLDEST: Final = (6, 2)
@@ -12,9 +12,7 @@ _OLDEST: Final = (6, 2)
 
 async def examine(url: str, *, within: float) -> list[Finding]:
     """Return how the Redis at ``url`` is, asked ``within`` so many seconds."""
-    redis: Any = Redis.from_url(
-        url, socket_timeout=within, socket_connect_timeout=within, decode_responses=True
-    )
+    redis = open_redis(url, "store.redis_url", timeout=within, decode_responses=True)
     try:
         server = await redis.info("server")
         configured = await _configured(redis)

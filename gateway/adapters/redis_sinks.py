@@ -4,11 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from gateway.adapters.redis_client import open_redis
 from gateway.errors import SettingsError
 from gateway.inbound.publishing import (
     ACCEPTED,
@@ -30,14 +28,7 @@ class _RedisSink:
     def __init__(self, name: str, url: str, limits: Limits) -> None:
         self._name = name
         self._limits = limits
-        # The client's own types leave execute_command out.
-        self._redis: Any = Redis.from_url(
-            url,
-            socket_timeout=limits.seconds,
-            socket_connect_timeout=limits.seconds,
-            # The outbox decides when to try again.
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._redis = open_redis(url, f"sinks.{name}.url", timeout=limits.seconds)
 
     async def start(self) -> None:
         """Look whether Redis answers, and whether what is there can be published to."""

@@ -36,7 +36,8 @@ def check(bot: str | None, config: Path | None) -> None:
     gateway check
     gateway check shop.bot:bot --config production.toml
 
-    Exits with 0 when `gateway serve` would start, with 2 when it would not.
+    Exits with 0 when all is right, with 2 when `gateway serve` would not start. It asks no server;
+    `gateway doctor` does.
     """
     settings = load_settings(config)
     loaded = load_bot(bot or DEMO_BOT)

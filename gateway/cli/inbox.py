@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from gateway.app.stores import stores_of
+from gateway.app.stores import MEMORY, stores_of
 from gateway.cli.options import config_option
 from gateway.errors import SettingsError, StoreDown
 from gateway.inbound.dead_letters import discard as discard_letters
@@ -50,6 +50,10 @@ def _with_stores(
     @wraps(function)
     def command(config: Path | None, **own: Any) -> None:
         settings = load_settings(config)
+        if settings.store.url == MEMORY and settings.store.redis_url is None:
+            raise SettingsError(
+                "store.url: memory:// is within each process, and cannot be looked at from another"
+            )
 
         async def run() -> None:
             stores = stores_of(settings)
@@ -108,10 +112,7 @@ async def status(stores: Stores, as_json: bool) -> None:
     gateway inbox status --json
     """
     lanes = await stores.store.lanes()
-    dead = {
-        lane: await stores.dead_letters.count(Wanted(lane=lane))
-        for lane in sorted({status.lane for status in lanes} | {"background"})
-    }
+    dead = {lane.lane: await stores.dead_letters.count(Wanted(lane=lane.lane)) for lane in lanes}
     every = await stores.dead_letters.count(Wanted())
     if as_json:
         found = {"lanes": [lane._asdict() for lane in lanes], "dead_letters": every}
@@ -153,8 +154,9 @@ async def show_dead_letters(
         for letter in found:
             click.echo(msgspec.json.encode(_shown(letter)))
         return
-    # An id is copied from here: it is not broken in two.
-    table = Table(Column("id", no_wrap=True), *_SHOWN[1:], box=None)
+    # An id is copied from here: it is not broken in two. Nothing is cut off.
+    columns = (Column(name, no_wrap=name == "id", overflow="fold") for name in _SHOWN)
+    table = Table(*columns, box=None)
     for letter in found:
         row = _shown(letter)
         table.add_row(*(Text(str(row[name])) for name in _SHOWN))
@@ -176,7 +178,7 @@ async def retry(stores: Stores, **options: Any) -> None:
     gateway inbox retry --all
     """
     wanted = _meant(options)
-    if await _goes_on(stores, wanted, options["dry_run"], "would be put back"):
+    if await _goes_on(stores, wanted, options["dry_run"], "put back"):
         await _follow(retry_letters(stores.store, stores.dead_letters, wanted), "put back")
 
 
@@ -194,7 +196,7 @@ async def discard(stores: Stores, yes: bool, **options: Any) -> None:
     gateway inbox discard --before 30d --yes
     """
     wanted = _meant(options)
-    if count := await _goes_on(stores, wanted, options["dry_run"], "would be discarded"):
+    if count := await _goes_on(stores, wanted, options["dry_run"], "discarded"):
         if not yes:
             click.confirm(f"Discard {count:,} dead letters?", abort=True)
         await _follow(discard_letters(stores.dead_letters, wanted), "discarded")
@@ -217,7 +219,7 @@ async def _goes_on(stores: Stores, wanted: Wanted, dry_run: bool, what: str) -> 
     count = await stores.dead_letters.count(wanted)
     if count and not dry_run:
         return count
-    click.echo(f"{count:,} dead letters {what}")
+    click.echo(f"{count:,} dead letters {'would be ' * dry_run}{what}")
     return 0
 
 

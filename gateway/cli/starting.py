@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from gateway.app import refuse_misfits
 from gateway.app.migrations import pending_migrations
@@ -24,14 +25,13 @@ async def _look_at_stores(settings: Settings) -> None:
 
     While Postgres cannot be reached it starts: messages need it only once they are given up.
     """
-    for finding in await examine_stores(settings):
-        if finding.fix:
-            _log.warning("%s: %s; %s", *finding)
-    try:
+    names: list[str] = []
+    with suppress(StoreDown):
         names = await pending_migrations(settings)
-    except StoreDown:
-        return
     if names:
         raise SettingsError(
             f"store.postgres_dsn: this database lacks {', '.join(names)}; run: gateway migrate"
         )
+    for finding in await examine_stores(settings):
+        if finding.fix:
+            _log.warning("%s: %s; %s", *finding)

@@ -242,12 +242,19 @@ def _line(error: Any) -> str:
         return f"{name}: no such setting{_suggestion(path[-1], _known(path))}"
     if error["type"] == "string_pattern_mismatch" and "[key]" in error["loc"]:
         return f"{name}: name {path[0]} with lower-case letters, digits, and - or _ between them"
-    message = str(error["msg"]).removeprefix("Value error, ")
+    message = _message(error)
     first, _, rest = message.partition(" ")
-    if len(path) > 1 and first in _known(path):
+    if len(path) == 1 + (path[0] in NAMED) and first in _known([*path, first]):
         # Said of a section whose settings do not fit each other: it begins with the one to mend.
         name, variable, message = f"{name}.{first}", f"{variable}__{first.upper()}", rest
-    return f"{name}: {message[:1].lower()}{message[1:]} (also set by {variable})"
+    return f"{name}: {message} (also set by {variable})"
+
+
+def _message(error: Any) -> str:
+    """Return what is wrong: in our own words, or in Pydantic's, which begin a sentence."""
+    message = str(error["msg"])
+    own = message.removeprefix("Value error, ")
+    return own if own != message else f"{message[:1].lower()}{message[1:]}"
 
 
 def _sink_line(number: str, path: list[str], error: Any) -> str:
@@ -258,14 +265,19 @@ def _sink_line(number: str, path: list[str], error: Any) -> str:
         tag = error.get("ctx", {}).get("tag")
         said = "missing" if tag is None else f"there is none called {tag}"
         return f"{sink}.type: {said}; give one of: {', '.join(known)}"
+    if not path:
+        return f"{sink}: no table; begin each sink with a line [[sinks]]"
     kind, fields = known[path[0]], path[1:]
     name = ".".join([sink, *fields])
     if error["type"] == "missing":
         return f"{name}: missing; a sink of type {path[0]} needs it"
     if error["type"] == "extra_forbidden":
         return f"{name}: no such setting{_suggestion(fields[-1], list(kind.model_fields))}"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return f"{name}: {message[:1].lower()}{message[1:]}"
+    message = _message(error)
+    first, _, rest = message.partition(" ")
+    if not fields and first in kind.model_fields:
+        name, message = f"{name}.{first}", rest
+    return f"{name}: {message}"
 
 
 def _unread(said: str) -> str:
@@ -273,6 +285,11 @@ def _unread(said: str) -> str:
     field = re.search('field "(.+?)"', said)
     if field is None:
         return f"{SECRETS_VARIABLE}: {said}"
+    if field[1] == "sinks":
+        return (
+            f"sinks: {_PREFIX}SINKS is not JSON; make it a list of objects, or write [[sinks]] "
+            "into gateway.toml"
+        )
     example = {
         "server": "SERVER__PORT",
         "inbound": "INBOUND__LATE_REPLY",

@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -16,6 +15,7 @@ from pydantic import (
 )
 
 from gateway.protocol.account import Mode, decode_aes_key
+from gateway.settings.urls import split_url
 
 
 class Section(BaseModel):
@@ -120,7 +120,11 @@ class StoreSettings(Section):
             "redis_url": ("redis", "rediss", "unix"),
             "postgres_dsn": ("postgresql", "postgres"),
         }[info.field_name or ""]
-        if url is not None and urlsplit(url.get_secret_value()).scheme not in schemes:
+        if url is None:
+            return None
+        # Of a Postgres there may be several: HOST:PORT,HOST:PORT.
+        parts = split_url(url.get_secret_value(), several_hosts=info.field_name == "postgres_dsn")
+        if parts.scheme not in schemes:
             raise ValueError(f"must begin with {schemes[0]}://")
         return url
 

@@ -4,13 +4,13 @@ from collections.abc import Collection, Iterator, Sequence
 from difflib import get_close_matches
 from itertools import combinations
 from typing import Annotated, Final, Literal, get_args
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 
 from gateway.errors import SettingsError
 from gateway.protocol.cloudevents import TYPES, is_pattern, matches_any
 from gateway.settings.sections import Section
+from gateway.settings.urls import split_url
 from gateway.settings.webhooks import check_secret
 
 SinkName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$", max_length=64)]
@@ -231,7 +231,7 @@ def _share_an_account(one: SinkSection, other: SinkSection) -> bool:
 
 
 def _check_scheme(url: str, *schemes: str) -> str:
-    parts = urlsplit(url)
+    parts = split_url(url)
     if parts.scheme not in schemes:
         raise ValueError(f"must begin with {' or '.join(f'{each}://' for each in schemes)}")
     if not parts.hostname and parts.scheme != "unix":

@@ -10,7 +10,7 @@ from redis import Redis
 
 from gateway.adapters import redis as adapter
 from gateway.adapters.redis import RedisStore
-from gateway.errors import StoreDown
+from gateway.errors import SettingsError, StoreDown
 from gateway.inbound.claims import Ack, Claim, Finish, Retry
 from tests.contracts.stores import ENTRY, A, B, put, step
 from tests.proxy import TcpProxy
@@ -201,6 +201,14 @@ def test_a_full_redis_is_down_and_loses_nothing(tmp_path: Path) -> None:
             assert len(await store.take("background", A, 9)) == 1
 
         play(server.url, scenario)
+
+
+@pytest.mark.parametrize("rest", ["?colour=red", "?db=x", "?socket_timeout=soon"])
+def test_what_the_client_does_not_understand_is_the_settings_fault(rest: str) -> None:
+    with pytest.raises(SettingsError) as wrong:
+        RedisStore(f"redis://:s3cr3t@localhost/0{rest}", keep=60, timeout=1)
+    assert str(wrong.value).startswith("store.redis_url: the Redis client cannot read it")
+    assert "s3cr3t" not in str(wrong.value)
 
 
 def test_the_password_stands_in_no_error() -> None:

@@ -237,6 +237,21 @@ def test_dead_letters_are_listed_oldest_first_with_all_but_what_was_in_them(
     }
 
 
+def test_nothing_is_cut_off_where_the_terminal_is_narrow(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    long = _letters()[0]._replace(id="customer_service/1795486159298-0")
+    reason = "failed: ValueError at /srv/python/site-packages/shop/handlers.py:7<shop/bot.py:12"
+    _bury([long._replace(reason=reason)])
+    shown = command("inbox", "dead-letters").out
+    assert long.id in shown
+    assert "…" not in shown
+    # What is broken into lines is whole once it is put together.
+    table = [line.split() for line in shown.splitlines()]
+    assert "".join(cells[-1] for cells in table[1:-1]).endswith("<shop/bot.py:12")
+
+
 def test_no_more_are_listed_than_asked_for(command: Command) -> None:
     _bury(_letters())
     ran = command("inbox", "dead-letters", "--limit", "2", "--json")
@@ -351,7 +366,7 @@ def test_discard_asks_before_it_throws_away(
 
 
 def test_discard_does_not_ask_where_there_is_nothing(command: Command) -> None:
-    assert command("inbox", "discard", "--all") == (0, "0 dead letters would be discarded\n", "")
+    assert command("inbox", "discard", "--all") == (0, "0 dead letters discarded\n", "")
 
 
 @pytest.mark.parametrize("age", ["", "1", "h", "1w", "-1h", "1.5h", "1 h", "1h30m", "1H", "9" * 10])
@@ -441,6 +456,21 @@ def test_a_redis_that_is_down_is_told_and_costs_no_letter(
     assert command("inbox", "dead-letters").out.endswith("3 of 3\n")
     assert command("inbox", "discard", "--id", IDS[0], "--yes").code == 0
     assert _buried() == [*IDS[1:]]
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_memory_cannot_be_looked_at_from_outside(
+    line: str, command: Command, postgres: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was put back from Postgres into this process's memory would be lost with it."""
+    monkeypatch.setenv("GATEWAY_STORE__URL", "memory://")
+    said = (
+        "gateway: store.url: memory:// is within each process, and cannot be looked at from "
+        "another\n"
+    )
+    assert command("inbox", *line.split()) == (2, "", said)
+    monkeypatch.setenv("GATEWAY_STORE__POSTGRES_DSN", postgres.dsn)
+    assert command("inbox", *line.split()) == (2, "", said)
 
 
 @pytest.mark.parametrize("line", COMMANDS)

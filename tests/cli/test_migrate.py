@@ -180,5 +180,7 @@ def test_a_migration_that_fails_is_told(database: Database, command: Command) ->
     database.run("CREATE TABLE gateway_archive ()")
     ran = command("migrate")
     assert (ran.code, ran.out) == (1, "")
-    assert ran.err.startswith('gateway: Postgres: relation "gateway_archive" already exists; ')
-    assert ran.err.count("\n") == 1
+    assert ran.err == (
+        'gateway: Postgres: relation "gateway_archive" already exists; something of that name is '
+        "there that gateway migrate did not make: rename or drop it\n"
+    )

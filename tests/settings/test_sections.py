@@ -246,6 +246,14 @@ def test_a_number_is_taken_up_to_its_bound(
                 "t/" + "x" * 127,
             )
         ),
+        (
+            "events.content_types",
+            {"Text/CSV": "rows"},
+            (
+                "Text/CSV has no type such as command/transfer: FAMILY/NAME, up to 128 letters, "
+                "digits, and - or _"
+            ),
+        ),
         ("events.content_types", "table/rows", "input should be a valid dictionary"),
     ],
     ids=str,
@@ -266,7 +274,10 @@ def test_a_wrong_value_is_refused(setting: str, value: Any, said: str) -> None:
             ("store.redis_url", url)
             for url in ("redis://h", "rediss://:p@h:1/2", "unix:///run/redis.sock?db=1")
         ),
-        *(("store.postgres_dsn", dsn) for dsn in ("postgresql://h/d", "postgres://u:p@h:1/d?a=b")),
+        *(
+            ("store.postgres_dsn", dsn)
+            for dsn in ("postgresql://h/d", "postgres://u:p@h:1/d?a=b", "postgresql://a:1,b:2/d")
+        ),
         ("events.content_types", {}),
         ("events.content_types", {"text/csv": "t/" + "x" * 126}),
     ],
@@ -337,8 +348,8 @@ class TestTogether:
     ) -> None:
         given = {"retry_base": base, "retry_cap": cap}
         assert _refused({"inbound": {k: v for k, v in given.items() if v is not None}}) == (
-            "inbound: retry_cap is less than retry_base; raise it, or lower retry_base "
-            f"{_set_by('inbound')}"
+            "inbound.retry_cap: is less than retry_base; raise it, or lower retry_base "
+            f"{_set_by('inbound.retry_cap')}"
         )
         even = {"retry_base": 10.0, "retry_cap": 10.0}
         assert _read({"inbound": even}).inbound.retry_cap == 10.0
@@ -349,15 +360,15 @@ class TestTogether:
             (
                 False,
                 (
-                    "store: url is memory://, which would lose dead letters; give sqlite:///PATH, "
-                    "or a postgres_dsn (also set by GATEWAY_STORE)"
+                    "store.url: is memory://, which would lose dead letters; give sqlite:///PATH, "
+                    "or a postgres_dsn (also set by GATEWAY_STORE__URL)"
                 ),
             ),
             (
                 True,
                 (
-                    "store: archive needs a postgres_dsn, or a url that is sqlite:///PATH (also "
-                    "set by GATEWAY_STORE)"
+                    "store.archive: needs a postgres_dsn, or a url that is sqlite:///PATH (also "
+                    "set by GATEWAY_STORE__ARCHIVE)"
                 ),
             ),
         ],
@@ -372,8 +383,8 @@ class TestTogether:
     def test_memory_archives_nothing(self) -> None:
         store = {"url": "memory://", "archive": True}
         assert _refused({"store": store}) == (
-            "store: archive needs a postgres_dsn, or a url that is sqlite:///PATH "
-            f"{_set_by('store')}"
+            "store.archive: needs a postgres_dsn, or a url that is sqlite:///PATH "
+            f"{_set_by('store.archive')}"
         )
 
     def test_what_producers_sign_is_remembered_as_long_as_it_holds(self) -> None:
@@ -528,12 +539,16 @@ class TestSinks:
                 [".types: user.subscribe is no type of event; did you mean user.subscribed?"],
             ),
             (
+                HTTP | {"types": ["User.*"]},
+                [".types: User.* is no type of event; did you mean user.*?"],
+            ),
+            (
                 HTTP | {"accounts": []},
                 [".accounts: tuple should have at least 1 item after validation, not 0"],
             ),
             (
                 HTTP | {"previous_secret": SECRET},
-                [": previous_secret is the same as secret; remove it"],
+                [".previous_secret: is the same as secret; remove it"],
             ),
             (
                 KAFKA | {"options": {"sasl.password": 1}},
@@ -570,6 +585,11 @@ class TestSinks:
             "types or accounts"
         )
 
+    @pytest.mark.parametrize("sink", ["x", 1, True, [HTTP]], ids=str)
+    def test_a_sink_is_a_table(self, sink: Any) -> None:
+        said = "sinks[1]: no table; begin each sink with a line [[sinks]]"
+        assert _refused({"sinks": [HTTP, sink]}) == said
+
     def test_a_single_table_is_no_list_of_sinks(self) -> None:
         said = f"sinks: input should be a valid tuple {_set_by('sinks')}"
         assert _refused({"sinks": HTTP}) == said
@@ -581,6 +601,11 @@ class TestSinks:
         assert (sink.name, sink.type) == ("live", "kafka")
         monkeypatch.setenv("GATEWAY_SINKS", '[{"name": "live"}]')
         assert refusal() == f"sinks[0].type: missing; give one of: {SINK_TYPES}"
+        monkeypatch.setenv("GATEWAY_SINKS", MARK)
+        assert refusal() == (
+            "sinks: GATEWAY_SINKS is not JSON; make it a list of objects, or write [[sinks]] into "
+            "gateway.toml"
+        )
 
 
 HIDDEN: Final[dict[str, Any]] = {
@@ -656,6 +681,45 @@ def test_no_secret_beside_a_mistake_is_shown(place: tuple[str | int, ...], value
     text = "\n".join(_shown())
     assert "SettingsError" in text
     assert not [secret for secret in SECRETS if secret in text]
+
+
+# What urlsplit itself stumbles over, and names: parts of the password.
+BROKEN: Final = (f"{MARK}：", f"＃{MARK}", f"[{MARK}]", f"[{MARK}", f"{MARK}]", f"{MARK}/x")
+
+
+@pytest.mark.parametrize("password", BROKEN)
+@pytest.mark.parametrize(
+    ("place", "scheme"),
+    [
+        (("store", "redis_url"), "redis"),
+        (("store", "postgres_dsn"), "postgresql"),
+        (("sinks", 0, "url"), "https"),
+        (("sinks", 1, "url"), "redis"),
+        (("sinks", 2, "url"), "unix"),
+        (("sinks", 3, "url"), "amqps"),
+        (("sinks", 4, "url"), "tls"),
+    ],
+    ids=str,
+)
+def test_no_password_of_a_url_that_cannot_be_read_is_shown(
+    place: tuple[str | int, ...], scheme: str, password: str
+) -> None:
+    if place[-1] == "postgres_dsn":
+        # Its driver takes several hosts, and refuses a wrong port itself.
+        password = password.replace("/", "[")
+    _write(_with(HIDDEN, place, f"{scheme}://u:{password}@h"))
+    said = refusal()
+    assert said.count("\n") == 0
+    assert ": cannot be read as a URL; percent-encode all but letters and digits in user " in said
+    assert MARK not in "\n".join(_shown())
+
+
+@pytest.mark.parametrize("port", ["port", "65536", "1,h:2"])
+def test_a_port_that_is_no_number_is_refused(port: str) -> None:
+    assert _refused({"store": {"redis_url": f"redis://h:{port}"}}) == (
+        "store.redis_url: cannot be read as a URL; percent-encode all but letters and digits in "
+        f"user and password, and give the port as a number {_set_by('store.redis_url')}"
+    )
 
 
 def _with(tree: Any, place: tuple[str | int, ...], value: Any) -> Any:
