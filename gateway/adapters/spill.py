@@ -178,6 +178,14 @@ class FileSpill:
         except BlockingIOError:
             os.close(descriptor)
             return None
+        try:
+            is_there = os.path.samestat(os.fstat(descriptor), path.stat())
+        except FileNotFoundError:
+            is_there = False
+        if not is_there:
+            # Whoever had it locked before has removed it: what is written here nobody would find.
+            os.close(descriptor)
+            return FileSpill._open(path)
         return _File(path, os.fdopen(descriptor, "r+b"))
 
     async def _run(self, work: Callable[[], _T]) -> _T:

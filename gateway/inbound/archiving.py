@@ -70,27 +70,28 @@ class Archiver:
         """Archive a batch; return how long to wait for the next one, in seconds."""
         try:
             taken = await self._shared.store.take(ARCHIVE, self._shared.name, BATCH)
-            if taken:
-                await self._archive.add(await self._readable(taken))
+            readable = await self._readable(taken)
+            if readable:
+                await self._archive.add([callback for _, callback in readable])
             await self._prune()
         except StoreDown as down:
             _log.warning("%s; the archive waits", down)
             return DOWN_SECONDS
-        await asyncio.gather(*(self._settlement.done(one) for one in taken))
+        await asyncio.gather(*(self._settlement.done(one) for one, _ in readable))
         return 0.0 if taken else IDLE_SECONDS
 
-    async def _readable(self, taken: list[Taken]) -> list[Callback]:
-        """Return the entries' callbacks; bury what holds none."""
-        callbacks = []
+    async def _readable(self, taken: list[Taken]) -> list[tuple[Taken, Callback]]:
+        """Return the entries with their callbacks; bury what holds none."""
+        readable = []
         for one in taken:
             try:
-                callbacks.append(_decoder.decode(one.entry.body))
-            except msgspec.DecodeError:
+                readable.append((one, _decoder.decode(one.entry.body)))
+            except ValueError:
                 await self._settlement.bury(one, "unserialisable: it holds no callback")
-        return callbacks
+        return readable
 
     async def _prune(self) -> None:
         now = time.monotonic()
         if now - self._pruned_at >= PRUNE_SECONDS or not self._pruned_at:
-            self._pruned_at = now
             await self._archive.prune(self._shared.clock() - self._keep)
+            self._pruned_at = now

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-import msgspec
-
 from gateway.inbound.claims import LEASE_SECONDS, Claim, Entry, Finish, Release, State
 from gateway.inbound.commit import GroupCommit
 from gateway.inbound.consumer import Later, Never
@@ -41,7 +39,7 @@ class Background:
             raise Never(f"account: the settings have none called {entry.account}")
         try:
             stored = stored_message(entry)
-        except msgspec.DecodeError:
+        except ValueError:
             raise Never(
                 "unreadable: the entry holds no message; was the gateway changed?"
             ) from None

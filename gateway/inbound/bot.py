@@ -115,6 +115,8 @@ class Bot:
         that there is, or the function's name is taken.
         """
         for pattern in patterns or ("",):
+            if not isinstance(pattern, str):
+                raise BotError('bot.on_event: give it patterns: @bot.on_event("user.*")')
             if not is_pattern(pattern):
                 raise BotError(
                     f"bot.on_event({pattern!r}): no event is of such a type; write user.*, "
@@ -127,7 +129,12 @@ class Bot:
             route = EventRoute(name_of(function), patterns, handler)
             self._refuse_taken([route])
             self._event_handlers.append(route)
-            self._announce(route)
+            try:
+                self._announce(route)
+            except BotError:
+                # Its name is taken in a bot that this one is included in.
+                self._event_handlers.remove(route)
+                raise
             return function
 
         return register
@@ -148,6 +155,12 @@ class Bot:
             if route.name in taken:
                 raise BotError(f"bot.on_event: {route.name} handles events already; rename one")
 
+    def _take_over(self, route: EventRoute) -> None:
+        """Pass on what was registered with an included bot."""
+        if [each.name for each in self.event_routes()].count(route.name) > 1:
+            raise BotError(f"bot.on_event: {route.name} handles events already; rename one")
+        self._announce(route)
+
     def _announce(self, route: EventRoute) -> None:
         for watcher in self._watchers:
             watcher(route)
@@ -166,7 +179,7 @@ class Bot:
         routes = other.event_routes()
         self._refuse_taken(routes)
         self._entries.append(other)
-        other.watch(self._announce)
+        other.watch(self._take_over)
         for route in routes:
             self._announce(route)
 
@@ -188,6 +201,13 @@ class Bot:
             raise BotError(f"{name_of(function)}: this bot has an on_error already")
         self._on_error = bind_around(function, ("error", "message", "context"))
         return function
+
+    def surroundings(self) -> Bot:
+        """Return a bot without handlers, with the middlewares and the on_error of this one."""
+        bare = Bot()
+        bare._middlewares = [*self._middlewares]
+        bare._on_error = self._on_error
+        return bare
 
     @property
     def middlewares(self) -> tuple[Middleware, ...]:

@@ -303,6 +303,11 @@ class Claims:
             self._untold[step.key] = record
         return outcome, entries
 
+    def has_claim(self, key: bytes) -> bool:
+        """Tell whether a claim of the message was made here, not in a store that is away."""
+        record = self._records.get(key)
+        return record is not None and record.attempts > 0
+
     def forget(self, key: bytes) -> None:
         """Forget a message: its next delivery is fresh."""
         self._records.pop(key, None)

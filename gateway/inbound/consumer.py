@@ -206,7 +206,7 @@ class Consumer:
         try:
             await self._see_to(taken)
         finally:
-            del self._working[taken.id]
+            self._working.pop(taken.id, None)
 
     async def _see_to(self, taken: Taken) -> None:
         """Handle an entry, and say what became of it."""

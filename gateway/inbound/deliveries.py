@@ -13,6 +13,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
 
+from gateway.errors import StoreDown
 from gateway.inbound.claims import (
     LEASE_SECONDS,
     Claim,
@@ -47,6 +48,12 @@ of those before it may never have arrived."""
 
 HOLD: Final = WAITS + 0.5
 """Seconds after which a delivery that was left to the next one is let go: WeChat is gone."""
+
+RETRY_LATE: Final = 0.2
+"""Seconds between two tries to bring a late reply to a store that is down."""
+
+KEEPS_LATE: Final = 60.0
+"""Seconds for which that is tried. A message that was given up is stored, and handled again."""
 
 SWEEP: Final = 0.1
 """Seconds between two looks at what runs."""
@@ -210,16 +217,17 @@ class Deliveries:
         except BaseException:
             self._commit.post(Release(delivery.key, self._owner))
             raise
-        run.handling = False
         if time.monotonic() - run.started < self._deadline and not run.overdue:
             # Nobody can have given the message up yet, so the reply need not wait for the store.
+            run.handling = False
             self._know(delivery, body)
             self._commit.post(Finish(delivery.key, self._owner, body))
             return True
         late: tuple[Entry, ...] = ()
         if self._late_reply is not LateReply.SUCCESS:
             late = store_reply(context.account.name, delivery.message, reply)
-        outcome = await self._commit.submit(Finish(delivery.key, self._owner, body, late))
+        outcome = await self._finish_late(Finish(delivery.key, self._owner, body, late))
+        run.handling = False
         if outcome.state is not State.DONE:
             # The lease ran out, and another delivery handles it.
             return False
@@ -227,6 +235,20 @@ class Deliveries:
         if late and outcome.reply != body:
             self._on_stored()
         return True
+
+    async def _finish_late(self, step: Finish) -> Outcome:
+        """Give a reply that is late; where only the store can decide what becomes of it, wait.
+
+        Deliveries that come meanwhile join, and the last of them gives the message up.
+        """
+        until = time.monotonic() + KEEPS_LATE
+        while True:
+            try:
+                return await self._commit.submit(step)
+            except StoreDown:
+                if time.monotonic() >= until:
+                    raise
+                await asyncio.sleep(RETRY_LATE)
 
     async def _join(self, run: _Run, delivery: Delivery, arrived: float) -> bool:
         """Wait for a run of this process; return whether this delivery is done with."""

@@ -7,6 +7,7 @@ import msgspec
 
 from gateway.inbound.claims import Entry
 from gateway.inbound.consumer import Never
+from gateway.inbound.ingest import FAILURES, HandlerFailed, is_cancelled
 from gateway.inbound.ports import Taken
 from gateway.protocol.cloudevents import CloudEvent
 
@@ -23,7 +24,13 @@ class EventHandler:
         """Call the function with the event; what it returns is nobody's."""
         try:
             event = _decoder.decode(taken.entry.body)
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):
             raise Never("unserialisable: it cannot be written as JSON") from None
-        await self._function(event)
+        try:
+            await self._function(event)
+        except FAILURES as error:
+            if isinstance(error, Exception) or is_cancelled(error):
+                raise
+            # sys.exit() in a handler ends the try, not the process.
+            raise HandlerFailed(type(error).__name__) from error
         return ()

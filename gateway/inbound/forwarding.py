@@ -5,8 +5,6 @@ import logging
 from contextlib import suppress
 from typing import Final
 
-import msgspec
-
 from gateway.errors import GatewayError, StoreDown
 from gateway.inbound.consumer import DOWN_SECONDS, IDLE_SECONDS, Settlement, Shared
 from gateway.inbound.ports import Taken
@@ -50,10 +48,10 @@ class Forwarder:
     async def run(self) -> None:
         """Forward until cancelled; what is under way then is forwarded again by another."""
         try:
-            await self._publisher.start()
-        except GatewayError as wrong:
-            _log.error("%s; its events wait", wrong)
-        try:
+            try:
+                await self._publisher.start()
+            except GatewayError as wrong:
+                _log.error("%s; its events wait", wrong)
             while True:
                 await self._pause(await self._step())
         finally:
@@ -100,7 +98,7 @@ class Forwarder:
         for one in taken:
             try:
                 readable.append((one, outgoing_of(one.entry.body)))
-            except msgspec.DecodeError:
+            except (ValueError, RecursionError):
                 await self._settlement.bury(one, "unserialisable: it cannot be written as JSON")
         return readable
 

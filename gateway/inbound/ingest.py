@@ -62,7 +62,7 @@ class Ingest:
                 value = await _chain(route, found, route.middlewares, message, context)
             return _reply(value, message)
         except FAILURES as error:
-            if _is_cancelled(error):
+            if is_cancelled(error):
                 raise
             return await _recover(error, route, message, context)
 
@@ -121,12 +121,12 @@ async def _excuse(
     try:
         return _reply(await on_error(error, message, context), message), None
     except FAILURES as second:
-        if _is_cancelled(second):
+        if is_cancelled(second):
             raise
         return None, second
 
 
-def _is_cancelled(error: BaseException) -> bool:
+def is_cancelled(error: BaseException) -> bool:
     """Tell a cancelled request from a handler that awaited something cancelled."""
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

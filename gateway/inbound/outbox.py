@@ -1,6 +1,5 @@
 """Where a message goes beside its handler: an entry for each that wants its event."""
 
-import logging
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
@@ -9,8 +8,6 @@ from gateway.inbound.claims import Entry
 from gateway.inbound.context import Context
 from gateway.protocol.cloudevents import TYPES, CloudEvent, encode, event_of, matches_any
 from gateway.protocol.messages import Message
-
-_log = logging.getLogger("gateway.inbound")
 
 SINK: Final = "sink."
 """What the lane of a sink begins with; its name follows."""

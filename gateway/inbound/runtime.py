@@ -1,12 +1,14 @@
 """The receiving side of one process, put together: started and stopped as one."""
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
+from gateway.errors import place_of
 from gateway.inbound.archiving import Archiver
 from gateway.inbound.background import Background
 from gateway.inbound.bot import Bot, EventRoute
@@ -24,6 +26,8 @@ from gateway.inbound.spilling import Spill, Spilling
 from gateway.inbound.stored import BACKGROUND
 from gateway.inbound.upstream import Upstream, with_upstreams
 from gateway.protocol.account import Account
+
+_log = logging.getLogger("gateway.inbound")
 
 WAITS_TO_STOP: Final = 8.0
 """Seconds that a stop waits for what is under way; what is not done then is another process's."""
@@ -153,16 +157,30 @@ class Inbound:
             return
         self._consumers[consumer.lane] = consumer
         if self._loop is not None:
-            self._consuming.append(self._loop.create_task(consumer.run()))
+            self._run(consumer, self._loop)
+
+    def _run(
+        self, consumer: Consumer | Forwarder | Archiver, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        def ended(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                name, place = type(error).__name__, place_of(error)
+                _log.critical("lane %s stands still: %s at %s", consumer.lane, name, place)
+
+        task = loop.create_task(consumer.run())
+        task.add_done_callback(ended)
+        self._consuming.append(task)
 
     async def start(self) -> None:
         """Begin to look after the store, and to consume."""
         await self._spilling.start()
         self._loop = asyncio.get_running_loop()
-        self._consuming = [self._loop.create_task(c.run()) for c in self._consumers.values()]
+        for consumer in self._consumers.values():
+            self._run(consumer, self._loop)
 
     async def stop(self) -> None:
         """Take nothing more, finish what is under way, let go of the stores."""
+        self._loop = None
         for task in self._consuming:
             task.cancel()
         if self._consuming:

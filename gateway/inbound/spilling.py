@@ -130,8 +130,7 @@ class Spilling:
         puts: list[tuple[Put, ...]] = []
         spilled: list[int] = []
         for step in steps:
-            if isinstance(step, Ack | Retry | Hold) or _is_resumption(step):
-                # A consumer's: its entry is in the store, and so is what decides over it.
+            if isinstance(step, Ack | Retry | Hold) or _is_the_stores(step, claims):
                 outcomes.append(StoreDown(self._reason))
                 continue
             outcome, entries = claims.advance(step, now)
@@ -207,8 +206,14 @@ def _puts(step: ClaimStep, outcome: Outcome, entries: tuple[Entry, ...]) -> tupl
     return (Put(step.key, (), outcome.reply), Put(step.key + b"late", entries))
 
 
-def _is_resumption(step: ClaimStep) -> bool:
-    return (isinstance(step, Claim) and step.resume) or (isinstance(step, Finish) and step.resumed)
+def _is_the_stores(step: ClaimStep, claims: Claims) -> bool:
+    """Tell whether only the store can decide, for another process may have answered there.
+
+    That is so of what a consumer resumes, and of a late reply whose claim was made in the store.
+    """
+    if isinstance(step, Finish):
+        return step.resumed or (bool(step.late) and not claims.has_claim(step.key))
+    return isinstance(step, Claim) and step.resume
 
 
 def _key(step: Step) -> bytes:

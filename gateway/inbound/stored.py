@@ -4,6 +4,7 @@ import logging
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from gateway.inbound.claims import Entry
 from gateway.inbound.context import Context
@@ -52,8 +53,20 @@ def store_message(
 ) -> Entry:
     """Return the entry that holds a message."""
     stored = StoredMessage(key, message.raw, context.raw_query, context.trace_id, late, with_reply)
-    body = msgspec.msgpack.encode(stored)
+    try:
+        body = msgspec.msgpack.encode(stored)
+    except OverflowError:
+        # MessagePack ends at 64 bits; a message's numbers are read from text as well.
+        body = msgspec.msgpack.encode(replace(stored, fields=_small(message.raw)))
     return Entry(BACKGROUND, context.account.name, type(message).__name__, body, delay)
+
+
+def _small(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _small(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_small(inner) for inner in value]
+    return str(value) if isinstance(value, int) and value.bit_length() > 63 else value
 
 
 _decoder = msgspec.msgpack.Decoder(StoredMessage)

@@ -24,13 +24,17 @@ class Upstream(NamedTuple):
 
 
 def with_upstreams(bot: Bot, upstreams: Sequence[Upstream]) -> Bot:
-    """Return a bot that asks the upstreams about what no handler of ``bot`` takes."""
+    """Return a bot that asks the upstreams about what no handler of ``bot`` takes.
+
+    What stands around the bot's handlers stands around that too.
+    """
     if not upstreams:
         return bot
-    whole = Bot()
+    whole, asking = Bot(), bot.surroundings()
     whole.include(bot)
+    whole.include(asking)
 
-    @whole.on(Message)
+    @asking.on(Message)
     async def ask(message: Message, context: Context) -> Reply | None:
         type_, account = TYPES[type(message)], context.account
         for upstream in upstreams:

@@ -25,14 +25,14 @@ def customer_service_message(reply: Reply, open_id: str) -> dict[str, Any] | Non
     body = _body(reply)
     if body is None:
         return None
-    given = {name: value for name, value in body.items() if value is not None}
+    given = {name: _legal(value) for name, value in body.items() if value is not None}
     return {"touser": open_id, "msgtype": reply.msg_type, reply.msg_type: given}
 
 
 def _body(reply: Reply) -> dict[str, Any] | None:
     match reply:
         case TextReply(content=content):
-            return {"content": legal(content)}
+            return {"content": content}
         case ImageReply(media_id=media_id) | VoiceReply(media_id=media_id):
             return {"media_id": media_id}
         case VideoReply():
@@ -58,3 +58,9 @@ def _body(reply: Reply) -> dict[str, Any] | None:
             }
             return {"articles": [article]}
     return None
+
+
+def _legal(value: Any) -> Any:
+    if isinstance(value, list):
+        return [{name: legal(text) for name, text in item.items()} for item in value]
+    return legal(value)

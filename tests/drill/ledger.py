@@ -31,6 +31,9 @@ class Ledger:
     """Not answered in three tries: WeChat tells their users that something is wrong."""
     lost: list[str]
     """Acknowledged, and then not handled, not answered, not forwarded, or not buried."""
+    buried: int
+    """Dead letters of messages whose handlers do not fail: their consumers were killed again and
+    again, and that is the reason they were given."""
     visible_twice: list[str]
     handled_twice: int
     forwarded_twice: int
@@ -47,6 +50,7 @@ class Ledger:
             "acknowledged": self.sent - len(self.unacknowledged),
             "not acknowledged in 3 tries": len(self.unacknowledged),
             "lost": len(self.lost),
+            "dead letters beside poison": self.buried,
             "visible replies twice": len(self.visible_twice),
             "handled twice": self.handled_twice,
             "forwarded twice": self.forwarded_twice,
@@ -75,6 +79,7 @@ def account(sent: list[Sent], traces: Traces) -> Ledger:
         unacknowledged=[one.story() for one in sent if not one.is_acknowledged],
         lost=lost,
         visible_twice=visible_twice,
+        buried=sum(traces.dead[one.user] > 0 for one in once),
         handled_twice=sum(traces.runs[one.user] > 1 for one in once),
         forwarded_twice=sum(traces.forwarded[one.user] > 1 for one in sent),
     )
@@ -89,7 +94,7 @@ def _missing(one: Sent, traces: Traces) -> Iterator[str]:
     if one.kind == "poison":
         if not traces.dead[one.user]:
             yield "not buried"
-    elif not _visible(one, traces):
+    elif not _visible(one, traces) and not traces.dead[one.user]:
         yield "not answered"
 
 

@@ -21,7 +21,7 @@ SETTINGS: Final = """
 [inbound]
 retry_base = 0.1
 retry_cap = 2
-max_deliveries = 4
+max_deliveries = 6
 
 [store]
 redis_url = "redis://127.0.0.1:{redis}/0"

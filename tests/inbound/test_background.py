@@ -30,13 +30,16 @@ from gateway.inbound.consumer import Consumer, Later, Never, Policy, Shared
 from gateway.inbound.ingest import HandlerFailed, Ingest
 from gateway.inbound.ports import Taken
 from gateway.inbound.spilling import Spilling
-from gateway.inbound.stored import BACKGROUND, CUSTOMER_SERVICE, store_message
+from gateway.inbound.stored import BACKGROUND, CUSTOMER_SERVICE, store_message, stored_message
 from gateway.protocol.decode import decode
 from tests.inbound.driving import TRACE, make_context, registered
 from tests.inbound.whole import play
 from tests.support import NOW, OPEN_ID, make_account, text_document
 
 KEY: Final = b"a key of a message"
+KEEP: Final = 600.0
+"""Seconds that messages are remembered."""
+
 INLINE: Final = b"process1"
 """Who had the message first, by an inline handler."""
 
@@ -74,7 +77,7 @@ class World:
 
     def __init__(self, handler: Any) -> None:
         self.now = float(NOW)
-        self.store = MemoryStore(600, lambda: self.now)
+        self.store = MemoryStore(KEEP, lambda: self.now)
         self.bot = registered(handler, Text)
 
     def background(self, owner: bytes = b"process2") -> Background:
@@ -245,16 +248,18 @@ def test_a_late_message_waits_as_long_as_its_inline_handler_holds_it() -> None:
     play(scenario)
 
 
-@pytest.mark.parametrize("end", ["dies", "fails"])
+@pytest.mark.parametrize("end", ["dies", "fails", "is forgotten"])
 def test_a_late_message_is_handled_where_its_inline_handler_is_gone(end: str) -> None:
+    """Forgotten, where nobody came for its entry as long as messages are remembered."""
+
     async def scenario() -> None:
         handler = Handler()
         world = World(handler)
         await world.give_up()
-        if end == "dies":
-            world.now += LEASE_SECONDS
-        else:
+        if end == "fails":
             await world.store.commit([Release(KEY, INLINE)])
+        else:
+            world.now += LEASE_SECONDS if end == "dies" else KEEP + 1
         # Its entries are stored in the step that ends the claim, not in the consumer's.
         assert await world.background().handle(taken(stored(late=True), deliveries=2)) == ()
         assert await world.lane() == [JOB]
@@ -381,3 +386,14 @@ def test_a_late_message_whose_handling_ends_is_free_at_once_for_the_next_try(
         assert await world.lane() == [JOB]
 
     play(scenario)
+
+
+def test_a_number_of_any_size_is_stored_as_it_was_written() -> None:
+    """JSON ends nowhere, MessagePack at 64 bits."""
+    message = decode(
+        {"MsgType": "text", "MsgId": 2**70, "Content": "hi", "List": [{"n": -(2**70)}]}
+    )
+    kept = stored_message(stored(message))
+    assert kept.fields["MsgId"] == str(2**70)
+    assert kept.fields["List"] == [{"n": str(-(2**70))}]
+    assert kept.message == decode(kept.fields)

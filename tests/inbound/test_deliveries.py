@@ -11,7 +11,7 @@ from gateway import Bot, Context, Message, Reply, Text, TextReply
 from gateway.adapters.memory import MemoryStore
 from gateway.errors import StoreDown
 from gateway.inbound import claims, deliveries
-from gateway.inbound.claims import GiveUp, Outcome, Step
+from gateway.inbound.claims import Finish, GiveUp, Outcome, Step
 from gateway.inbound.deliveries import Deliveries, LateReply
 from gateway.inbound.ingest import HandlerFailed
 from gateway.inbound.stored import BACKGROUND, CUSTOMER_SERVICE, stored_message
@@ -394,6 +394,30 @@ def test_a_message_that_cannot_be_given_up_durably_is_left_to_wechat(
 
     play(scenario)
     assert "broken" in caplog.text
+
+
+def test_a_late_reply_waits_for_the_store_that_knows_whether_it_was_given_up() -> None:
+    """Two processes answered once: one without the store, one that had taken the message over."""
+
+    async def scenario() -> None:
+        handler, store = Handler(), Broken(60)
+        one, _ = two(registered(handler, Text), store)
+        first, last = Arrival(), Arrival()
+        leading = start(one, first)
+        await asyncio.sleep(deliveries.WAITS)
+        store.failing = Finish
+        handler.go_on.set()
+        await asyncio.sleep(0.05)
+        assert first.answers == []
+        last.sent_after = 1.0
+        joined = start(one, last)
+        await asyncio.wait([joined])
+        assert last.answers == [b"success"]
+        store.failing = None
+        await leading
+        assert [entry.kind for entry in await lane(store, CUSTOMER_SERVICE)] == ["text"]
+
+    play(scenario)
 
 
 def test_only_so_many_replies_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:

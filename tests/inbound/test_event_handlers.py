@@ -14,6 +14,7 @@ from gateway.inbound.bot import EventRoute
 from gateway.inbound.claims import Entry
 from gateway.inbound.consumer import Never
 from gateway.inbound.event_handlers import EventHandler
+from gateway.inbound.ingest import HandlerFailed
 from gateway.inbound.ports import Taken
 from gateway.inbound.runtime import Inbound
 from gateway.protocol.cloudevents import TYPES, encode
@@ -385,3 +386,28 @@ def test_with_background_it_is_what_the_user_is_answered_first(
     bot.on(Text, background=True, instant=instant)(lambda _message: "later")
     (route,) = bot.routes()
     assert (route.background, route.instant) == (True, answered)
+
+
+def test_a_name_that_an_outer_bot_has_is_refused_in_an_inner_one_too() -> None:
+    outer, inner = Bot(), Bot()
+    outer.include(inner)
+    outer.on_event("*")(first)
+    with pytest.raises(BotError, match="handles events already; rename one"):
+        inner.on_event("*")(first)
+    assert inner.event_routes() == []
+
+
+def test_a_decorator_without_patterns_says_how_it_is_written() -> None:
+    with pytest.raises(BotError, match=r"@bot\.on_event\(\"user\.\*\"\)"):
+        Bot().on_event(first)  # type: ignore[arg-type]  # what an author may write
+
+
+def test_a_handler_that_ends_the_process_fails_alone() -> None:
+    """sys.exit() went through the event loop, and with it the gateway."""
+
+    async def leave(_event: CloudEvent) -> None:
+        raise SystemExit
+
+    taken = Taken("1", Entry("event.leave", "", EVENT.type, encode(EVENT)), 1, NOW)
+    with pytest.raises(HandlerFailed):
+        asyncio.run(EventHandler(leave).handle(taken))

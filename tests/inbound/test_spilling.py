@@ -20,6 +20,7 @@ from gateway.inbound.claims import (
     GiveUp,
     Outcome,
     Put,
+    Renew,
     State,
     Step,
 )
@@ -252,6 +253,25 @@ def test_consumers_steps_fail_while_the_store_is_down(tmp_path: Path) -> None:
             Finish(b"k", A, b"success", (_entry(b"late"),), resumed=True),
         )
         assert [type(outcome) for outcome in outcomes] == [StoreDown] * 3
+        await process.close()
+
+    play(scenario)
+
+
+def test_a_late_reply_is_the_stores_to_judge_where_its_claim_is(tmp_path: Path) -> None:
+    """Another process may have given the message up there; this one's own claims do not know."""
+
+    async def scenario() -> None:
+        store = Faulty()
+        process = Process(store, tmp_path)
+        await process.commit(Claim(b"k", A))
+        store.down = True
+        late = Finish(b"k", A, b"reply", (_entry(b"late"),))
+        # What renews it here makes no claim of it.
+        (_, refused) = await process.commit(Renew(b"k", A), late)
+        assert isinstance(refused, StoreDown)
+        here = late._replace(key=b"here")
+        assert _states(await process.commit(Claim(b"here", A), here)) == [FRESH, DONE]
         await process.close()
 
     play(scenario)

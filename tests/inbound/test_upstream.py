@@ -5,7 +5,18 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from gateway import Bot, Click, Context, Image, ImageReply, Message, Reply, Text, TextReply
+from gateway import (
+    Bot,
+    CallNext,
+    Click,
+    Context,
+    Image,
+    ImageReply,
+    Message,
+    Reply,
+    Text,
+    TextReply,
+)
 from gateway.errors import WrongReply
 from gateway.inbound.ingest import HandlerFailed
 from gateway.inbound.outbox import Subscription
@@ -170,3 +181,16 @@ def test_handlers_keep_what_stands_around_them() -> None:
         return f"({await call_next()})"
 
     assert answer(with_upstreams(bot, [upstream(Asked())]), TEXT) == TextReply("(mine)")
+
+
+def test_the_bot_s_middlewares_stand_around_an_upstream_too() -> None:
+    bot, asked = Bot(), Asked()
+    seen: list[str] = []
+
+    @bot.middleware
+    async def note(message: Message, _context: Context, call_next: CallNext) -> Any:
+        seen.append(type(message).__name__)
+        return await call_next()
+
+    answer(with_upstreams(bot, [upstream(asked)]), TEXT)
+    assert seen == ["Text"]
