@@ -6,6 +6,7 @@ that answers between two sets.
 
 import argparse
 import json
+import os
 import sys
 import time
 from datetime import UTC, datetime
@@ -32,7 +33,7 @@ SET: Final = 100_000
 
 STEP_SECONDS: Final = 4
 FLAT_MIB: Final = 2.0
-"""What the later half of a run may add and still counts as flat: the allocator's own noise."""
+"""What the last quarter of a run may add and still counts as flat: the allocator's own noise."""
 
 _WINDOW: Final = 86_400
 _MIB: Final = 1 << 20
@@ -68,13 +69,14 @@ def measure(row: str, callbacks: int, cores: Cores, directory: Path) -> list[dic
 def resident(group: int) -> int:
     """Return the resident bytes of the largest process of a group: the one that answers."""
     return max(
-        int((Path("/proc") / str(process) / "statm").read_text().split()[1]) * 4096
+        int((Path("/proc") / str(process) / "statm").read_text().split()[1])
+        * os.sysconf("SC_PAGE_SIZE")
         for process in processes_of_group(group)
     )
 
 
 def growth(points: list[dict[str, Any]]) -> float:
-    """Return what the later half of a run added, in MiB: the last quarter against the third."""
+    """Return what the last quarter of a run added to the one before it, in MiB."""
     quarter = max(1, len(points) // 4)
     last = [point["resident"] for point in points[-quarter:]]
     before = [point["resident"] for point in points[-2 * quarter : -quarter]]

@@ -114,21 +114,8 @@ rules[6] = function(record, entries, reply, given_up) -- Put
   return { DONE, 0, 0, record[5] }
 end
 
--- A claim is of a message never seen before, most often: then one call does it.
-local function claim_new(key, step)
-  if step[7] then return nil end
-  local owner, reply, attempts = step[3], step[5], step[6] and 0 or 1
-  local record = { now, attempts, owner, now + lease, '', #step[4] > 0, false }
-  if reply ~= '' then record[3], record[4], record[5] = '', 0, reply end
-  if not redis.call('SET', key, cmsgpack.pack(record), 'NX', 'PX', keep) then return nil end
-  store(step[4])
-  return { FRESH, attempts, 0, '' }
-end
-
 local function take_step(step)
   local key = prefix .. 'claim:' .. step[2]
-  local new = step[1] == 1 and claim_new(key, step)
-  if new then return new end
   local found = redis.call('GET', key)
   local record = found and cmsgpack.unpack(found) or { now, 0, '', 0, '', false, false }
   local outcome = rules[step[1]](record, step[3], step[4], step[5], step[6], step[7])

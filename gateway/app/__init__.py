@@ -25,7 +25,7 @@ from gateway.http.rsgi import GatewayApp
 from gateway.inbound.bot import Bot
 from gateway.inbound.consumer import Policy
 from gateway.inbound.deliveries import LateReply, Promise
-from gateway.inbound.runtime import Inbound, Outside, Terms
+from gateway.inbound.runtime import Inbound, Outside, Sink, Terms
 from gateway.kernels import IMPLEMENTATION
 from gateway.protocol.account import Account
 from gateway.settings import BOT_VARIABLE, Settings, load_settings
@@ -89,7 +89,7 @@ def make_inbound(
 ) -> Inbound:
     """Return the receiving side of this process; raise SettingsError where bot and store differ."""
     given = settings.inbound
-    refuse_misfits(settings, bot)
+    sinks = refuse_misfits(settings, bot)
     name = os.urandom(8)
     return Inbound(
         bot,
@@ -104,15 +104,18 @@ def make_inbound(
             content_types=settings.events.content_types,
         ),
         name,
-        Outside(make_sinks(settings), make_upstreams(settings)),
+        Outside(sinks, make_upstreams(settings)),
     )
 
 
-def refuse_misfits(settings: Settings, bot: Bot) -> None:
-    """Raise SettingsError where a sink lacks its extra, or memory would lose what must not be."""
+def refuse_misfits(settings: Settings, bot: Bot) -> list[Sink]:
+    """Return the settings' sinks, which nothing is wrong with.
+
+    Raise SettingsError where one lacks its extra, or memory would lose what must not be lost.
+    """
     sinks = make_sinks(settings)
     if settings.store.url != MEMORY or settings.store.redis_url is not None:
-        return
+        return sinks
     losers = {
         "the messages of background handlers": any(route.background for route in bot.routes()),
         "the events of bot.on_event": bool(bot.event_routes()),
@@ -125,6 +128,7 @@ def refuse_misfits(settings: Settings, bot: Bot) -> None:
                 f"store.url: memory:// would lose {what}; give sqlite:///var/gateway.db, or a "
                 "store.redis_url"
             )
+    return sinks
 
 
 def work(settings: Settings, bot: Bot, concurrency: int) -> bool:

@@ -15,7 +15,7 @@ from gateway.errors import Reason, StoreDown
 from gateway.http.patience import Patience, TooSlow
 from gateway.http.refusals import Refusals
 from gateway.http.trace import trace_of
-from gateway.inbound.producers import Sent, Taken, WrongEvent
+from gateway.inbound.producers import Acknowledged, Sent, WrongEvent
 
 _log = logging.getLogger("gateway.events")
 
@@ -29,7 +29,7 @@ ID: Final = "webhook-id"
 TIMESTAMP: Final = "webhook-timestamp"
 SIGNATURE: Final = "webhook-signature"
 
-Take = Callable[[Sent], Awaitable[Taken]]
+Take = Callable[[Sent], Awaitable[Acknowledged]]
 
 
 def events_route(

@@ -11,7 +11,7 @@ from gateway.errors import StoreDown
 from gateway.inbound.claims import Entry
 from gateway.inbound.consumer import DOWN_SECONDS, IDLE_SECONDS, Settlement, Shared
 from gateway.inbound.context import Context
-from gateway.inbound.ports import Archive, Callback, Taken
+from gateway.inbound.ports import Archive, Callback
 from gateway.protocol.messages import Message
 
 _log = logging.getLogger("gateway.inbound")
@@ -21,6 +21,8 @@ ARCHIVE: Final = "archive"
 
 BATCH: Final = 256
 """Callbacks kept at a time."""
+
+UNREADABLE: Final = "unserialisable: it holds no callback"
 
 PRUNE_SECONDS: Final = 3600.0
 """Between two looks for what is too old."""
@@ -70,7 +72,7 @@ class Archiver:
         """Archive a batch; return how long to wait for the next one, in seconds."""
         try:
             taken = await self._shared.store.take(ARCHIVE, self._shared.name, BATCH)
-            readable = await self._readable(taken)
+            readable = await self._settlement.readable(taken, _decoder.decode, UNREADABLE)
             if readable:
                 await self._archive.add([callback for _, callback in readable])
             await self._prune()
@@ -79,16 +81,6 @@ class Archiver:
             return DOWN_SECONDS
         await asyncio.gather(*(self._settlement.done(one) for one, _ in readable))
         return 0.0 if taken else IDLE_SECONDS
-
-    async def _readable(self, taken: list[Taken]) -> list[tuple[Taken, Callback]]:
-        """Return the entries with their callbacks; bury what holds none."""
-        readable = []
-        for one in taken:
-            try:
-                readable.append((one, _decoder.decode(one.entry.body)))
-            except ValueError:
-                await self._settlement.bury(one, "unserialisable: it holds no callback")
-        return readable
 
     async def _prune(self) -> None:
         now = time.monotonic()

@@ -153,12 +153,12 @@ class Bot:
         taken = {route.name for route in self.event_routes()}
         for route in routes:
             if route.name in taken:
-                raise BotError(f"bot.on_event: {route.name} handles events already; rename one")
+                raise _name_taken(route)
 
     def _take_over(self, route: EventRoute) -> None:
         """Pass on what was registered with an included bot."""
         if [each.name for each in self.event_routes()].count(route.name) > 1:
-            raise BotError(f"bot.on_event: {route.name} handles events already; rename one")
+            raise _name_taken(route)
         self._announce(route)
 
     def _announce(self, route: EventRoute) -> None:
@@ -239,6 +239,10 @@ class Bot:
         """Return the bots included here, and in those, and so on."""
         bots = [entry for entry in self._entries if isinstance(entry, Bot)]
         return [*bots, *(inner for bot in bots for inner in bot.included())]
+
+
+def _name_taken(route: EventRoute) -> BotError:
+    return BotError(f"bot.on_event: {route.name} handles events already; rename one")
 
 
 def _condition(kind: type[Message], name: str, value: Any) -> Condition:

@@ -7,9 +7,9 @@ at all.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from gateway.errors import StoreDown, place_of
 from gateway.inbound.claims import Ack, Entry, Hold, Retry
@@ -17,6 +17,8 @@ from gateway.inbound.commit import GroupCommit
 from gateway.inbound.ports import ENTRY_LEASE_SECONDS, DeadLetter, DeadLetters, Store, Taken
 
 _log = logging.getLogger("gateway.inbound")
+
+_T = TypeVar("_T")
 
 IDLE_SECONDS: Final = 0.1
 """Between two looks into an empty lane; what this process stores itself is seen at once."""
@@ -122,6 +124,18 @@ class Settlement:
             return
         _log.error("dead letter id=%s type=%s %s", letter.id, taken.entry.kind, reason)
         await self.done(taken)
+
+    async def readable(
+        self, batch: Sequence[Taken], decode: Callable[[bytes], _T], reason: str
+    ) -> list[tuple[Taken, _T]]:
+        """Return the entries with what their bodies hold; bury those that hold no such thing."""
+        found = []
+        for taken in batch:
+            try:
+                found.append((taken, decode(taken.entry.body)))
+            except (ValueError, RecursionError):
+                await self.bury(taken, reason)
+        return found
 
     async def _commit(self, step: Ack | Retry, taken: Taken) -> None:
         """Take a step that must not be lost; while the store is down, as long as the lease lasts.

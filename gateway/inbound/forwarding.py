@@ -12,13 +12,14 @@ from gateway.inbound.publishing import (
     Accepted,
     Later,
     Never,
-    Outgoing,
     Published,
     Publisher,
     outgoing_of,
 )
 
 _log = logging.getLogger("gateway.inbound")
+
+UNREADABLE: Final = "unserialisable: it cannot be written as JSON"
 
 MAX_PAUSE: Final = 30.0
 """Seconds that a sink which takes nothing is left alone, at most."""
@@ -74,7 +75,7 @@ class Forwarder:
             return DOWN_SECONDS
         if not taken:
             return IDLE_SECONDS
-        readable = await self._readable(taken)
+        readable = await self._settlement.readable(taken, outgoing_of, UNREADABLE)
         published = await self._publisher.publish([event for _, event in readable])
         await asyncio.gather(
             *(
@@ -91,16 +92,6 @@ class Forwarder:
         else:
             self._refused = 0
         return 0.0
-
-    async def _readable(self, taken: list[Taken]) -> list[tuple[Taken, Outgoing]]:
-        """Return the entries with their events; bury what holds none."""
-        readable = []
-        for one in taken:
-            try:
-                readable.append((one, outgoing_of(one.entry.body)))
-            except (ValueError, RecursionError):
-                await self._settlement.bury(one, "unserialisable: it cannot be written as JSON")
-        return readable
 
     async def _settle(self, taken: Taken, published: Published) -> None:
         match published:

@@ -40,7 +40,7 @@ class Sent(NamedTuple):
     trace_id: str | None
 
 
-class Taken(NamedTuple):
+class Acknowledged(NamedTuple):
     """What became of a producer's event."""
 
     id: str
@@ -69,23 +69,23 @@ class Intake:
         self._types = types
         self._on_stored = on_stored
 
-    async def take(self, sent: Sent) -> Taken:
+    async def take(self, sent: Sent) -> Acknowledged:
         """Store an event for everyone who wants it, unless that was done before.
 
         Raises WrongEvent, and StoreDown where nothing durable takes it.
         """
-        event = event_of(sent, self._types)
+        event = produced_event(sent, self._types)
         entries = self._outbox.produced(event)
         if not entries:
-            return Taken(event.id, event.type, 0)
-        taken = Taken(event.id, event.type, len(entries))
+            return Acknowledged(event.id, event.type, 0)
+        taken = Acknowledged(event.id, event.type, len(entries))
         claim = Claim(bytes.fromhex(event.id), self._owner, entries, msgspec.json.encode(taken))
         outcome = await self._commit.submit(claim)
         self._on_stored()
-        return msgspec.json.decode(outcome.reply, type=Taken) if outcome.reply else taken
+        return msgspec.json.decode(outcome.reply, type=Acknowledged) if outcome.reply else taken
 
 
-def event_of(sent: Sent, types: Mapping[str, str]) -> CloudEvent:
+def produced_event(sent: Sent, types: Mapping[str, str]) -> CloudEvent:
     """Return what was sent as an event; raise WrongEvent where it is none."""
     media_type = sent.content_type.partition(";")[0].strip().lower()
     type_ = sent.message_type or types.get(media_type, UNKNOWN)

@@ -3,27 +3,26 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import pytest
 
 from gateway import Message
-from gateway.adapters.memory import MemoryDeadLetters, MemoryStore
 from gateway.adapters.sqlite_records import SqliteArchive
 from gateway.errors import StoreDown
 from gateway.inbound import archiving
 from gateway.inbound.archiving import ARCHIVE, BATCH, Archiver, archive_entry
-from gateway.inbound.claims import Claim, Entry
-from gateway.inbound.commit import GroupCommit
-from gateway.inbound.consumer import Policy, Shared
-from gateway.inbound.ports import ENTRY_LEASE_SECONDS, Archive, Callback, Taken, Wanted
+from gateway.inbound.claims import Entry
+from gateway.inbound.consumer import Policy
+from gateway.inbound.ports import ENTRY_LEASE_SECONDS, Archive, Callback, Wanted
 from gateway.protocol.decode import decode
 from tests.inbound.driving import make_context
+from tests.inbound.lanes import Lanes, stop, until
 from tests.inbound.whole import play
 from tests.support import NOW, OPEN_ID, text_document
 
@@ -68,57 +67,19 @@ class Shelf:
         self.closed = True
 
 
-class Flaky(MemoryStore):
-    """A store that is down when it is told to be."""
-
-    down = False
-
-    async def take(self, lane: str, consumer: bytes, limit: int) -> list[Taken]:
-        """Take what is due, or raise."""
-        if self.down:
-            raise StoreDown("no Redis")
-        return await super().take(lane, consumer, limit)
-
-
-class World:
+class World(Lanes):
     """A lane with its archiver, at a time that passes when it is told to."""
 
     def __init__(self) -> None:
-        self.now = float(NOW)
-        self.store = Flaky(600, lambda: self.now)
-        self.dead = MemoryDeadLetters()
+        super().__init__(Policy(1, 1.0, 1.0))
 
     def archiver(self, archive: Archive) -> Archiver:
         """Return what empties the lane into an archive."""
-        commit = GroupCommit(self.store.commit)
-        shared = Shared(
-            *(self.store, commit, self.dead, b"one", Policy(1, 1.0, 1.0)),
-            random=lambda: 0.5,
-            clock=lambda: self.now,
-        )
-        return Archiver(archive, shared, KEEP)
-
-    async def put(self, *entries: Entry) -> None:
-        """Store entries."""
-        key = b"%d" % len(self.store._claims._records)
-        await self.store.commit([Claim(key, b"one", entries, b"success")])
+        return Archiver(archive, self.shared(), KEEP)
 
     def waiting(self) -> int:
         """Return how many are in lanes."""
         return len(self.store._entries)
-
-
-async def until(true: Callable[[], Any]) -> None:
-    """Wait until it is so; the scenario has an end."""
-    while not true():
-        await asyncio.sleep(0.002)
-
-
-async def stop(running: asyncio.Task[None]) -> None:
-    """Cancel an archiver, and wait for its end."""
-    running.cancel()
-    with suppress(asyncio.CancelledError):
-        await running
 
 
 @pytest.fixture(autouse=True)
@@ -134,7 +95,7 @@ def test_a_callback_is_kept_with_all_that_was_sent(tmp_path: Path) -> None:
         odd = decode(text_document("好 😀", New={"a": [1, "2"]}, Big=2**70))
         context = make_context()
         context.arrived_at = NOW + 0.25
-        await world.put(archive_entry(b"\x00\xff", odd, context))
+        await world.store_entries(archive_entry(b"\x00\xff", odd, context))
         archive = SqliteArchive(tmp_path / "g.db", timeout=5)
         running = asyncio.create_task(world.archiver(archive).run())
         await until(lambda: not world.waiting())
@@ -150,10 +111,10 @@ def test_a_callback_is_kept_with_all_that_was_sent(tmp_path: Path) -> None:
 def test_many_are_kept_in_batches_and_leave_the_lane() -> None:
     async def scenario() -> None:
         world, shelf = World(), Shelf()
-        await world.put(*(entry(number) for number in range(BATCH + 44)))
+        await world.store_entries(*(entry(number) for number in range(BATCH + 44)))
         running = asyncio.create_task(world.archiver(shelf).run())
         await until(lambda: not world.waiting())
-        await world.put(entry(BATCH + 44))
+        await world.store_entries(entry(BATCH + 44))
         await until(lambda: not world.waiting())
         names = [f"{number}" for number in range(BATCH + 45)]
         assert shelf.batches == [names[:BATCH], names[BATCH:-1], names[-1:]]
@@ -166,7 +127,7 @@ def test_only_its_own_lane_is_emptied() -> None:
     async def scenario() -> None:
         world, shelf = World(), Shelf()
         other = entry(1)._replace(lane="background")
-        await world.put(other, entry(2))
+        await world.store_entries(other, entry(2))
         await world.archiver(shelf)._step()
         assert shelf.batches == [["2"]]
         assert [kept.entry for kept in world.store._entries.values()] == [other]
@@ -181,7 +142,7 @@ def test_only_its_own_lane_is_emptied() -> None:
 def test_what_holds_no_callback_is_buried_and_the_rest_of_its_batch_is_kept(body: bytes) -> None:
     async def scenario() -> None:
         world, shelf = World(), Shelf()
-        await world.put(entry(1), entry(2)._replace(body=body), entry(3))
+        await world.store_entries(entry(1), entry(2)._replace(body=body), entry(3))
         await world.archiver(shelf)._step()
         assert shelf.batches == [["1", "3"]]
         assert world.waiting() == 0
@@ -200,7 +161,7 @@ def test_while_the_archive_is_down_callbacks_wait_however_often_they_are_tried(
     async def scenario() -> None:
         world, shelf = World(), Shelf()
         shelf.down = True
-        await world.put(entry(1), entry(2))
+        await world.store_entries(entry(1), entry(2))
         running = asyncio.create_task(world.archiver(shelf).run())
         for _ in range(5):
             await until(lambda: "no Postgres; the archive waits" in caplog.messages)
@@ -221,7 +182,7 @@ def test_a_store_that_is_down_stops_nothing_for_good(caplog: pytest.LogCaptureFi
     async def scenario() -> None:
         world, shelf = World(), Shelf()
         world.store.down = True
-        await world.put(entry(1))
+        await world.store_entries(entry(1))
         running = asyncio.create_task(world.archiver(shelf).run())
         await until(lambda: caplog.messages.count("no Redis; the archive waits") == 3)
         assert shelf.batches == []

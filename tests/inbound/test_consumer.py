@@ -170,37 +170,20 @@ def test_what_can_never_succeed_is_buried_at_once() -> None:
     play(scenario)
 
 
-def test_what_is_not_due_yet_is_put_back_without_being_counted() -> None:
+@pytest.mark.parametrize(
+    "why", [Later(0.01), StoreDown("down")], ids=["it is not due yet", "the store went meanwhile"]
+)
+def test_what_is_put_back_for_no_fault_of_its_own_is_not_counted(why: Exception) -> None:
     async def scenario(lane: Lane) -> None:
         tries: list[int] = []
 
         async def handle(taken: Taken) -> tuple[Entry, ...]:
             tries.append(taken.deliveries)
             if len(tries) < 6:
-                raise Later(0.01)
+                raise why
             return ()
 
         await lane.put(b"early")
-        running = asyncio.create_task(lane.consumer(handle).run())
-        await lane.settled()
-        assert tries == [1] * 6
-        assert await lane.letters() == []
-        await _stop(running)
-
-    play(scenario)
-
-
-def test_a_store_that_goes_while_an_entry_is_handled_is_no_failed_try() -> None:
-    async def scenario(lane: Lane) -> None:
-        tries: list[int] = []
-
-        async def handle(taken: Taken) -> tuple[Entry, ...]:
-            tries.append(taken.deliveries)
-            if len(tries) < 6:
-                raise StoreDown("down")
-            return ()
-
-        await lane.put(b"resumed")
         running = asyncio.create_task(lane.consumer(handle).run())
         await lane.settled()
         assert tries == [1] * 6

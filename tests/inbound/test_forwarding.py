@@ -2,27 +2,24 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import pytest
 
-from gateway.adapters.memory import MemoryDeadLetters, MemoryStore
-from gateway.errors import SettingsError, StoreDown
+from gateway.errors import SettingsError
 from gateway.inbound import forwarding
-from gateway.inbound.claims import Claim, Entry
-from gateway.inbound.commit import GroupCommit
-from gateway.inbound.consumer import Policy, Shared
+from gateway.inbound.claims import Entry
+from gateway.inbound.consumer import Policy
 from gateway.inbound.forwarding import Forwarder
-from gateway.inbound.ports import ENTRY_LEASE_SECONDS, Taken, Wanted
+from gateway.inbound.ports import ENTRY_LEASE_SECONDS, Wanted
 from gateway.inbound.publishing import ACCEPTED, Later, Never, Outgoing, Published
+from tests.inbound.lanes import RANDOM, Lanes, stop, until
 from tests.inbound.whole import play
 from tests.support import NOW
 
 LANE: Final = "sink.crm"
 POLICY: Final = Policy(3, 4.0, 300.0)
-RANDOM: Final = 0.5
 THREE_DAYS: Final = 259_200.0
 DOWN: Final = Later("unreachable: ConnectionError")
 
@@ -62,41 +59,19 @@ class Sink:
         self.states.append("closed")
 
 
-class Flaky(MemoryStore):
-    """A store that is down when it is told to be."""
-
-    down = False
-
-    async def take(self, lane: str, consumer: bytes, limit: int) -> list[Taken]:
-        """Take what is due, or raise."""
-        if self.down:
-            raise StoreDown("no Redis")
-        return await super().take(lane, consumer, limit)
-
-
-class World:
+class World(Lanes):
     """Lanes with their forwarders, at a time that passes when it is told to."""
 
     def __init__(self) -> None:
-        self.now = float(NOW)
-        self.store = Flaky(60, lambda: self.now)
-        self.dead = MemoryDeadLetters()
+        super().__init__(POLICY)
 
     def forwarder(self, sink: Sink, lane: str = LANE) -> Forwarder:
         """Return what empties a lane into a sink."""
-        commit = GroupCommit(self.store.commit)
-        shared = Shared(
-            *(self.store, commit, self.dead, b"one", POLICY),
-            random=lambda: RANDOM,
-            clock=lambda: self.now,
-        )
-        return Forwarder(lane, sink, shared)
+        return Forwarder(lane, sink, self.shared())
 
     async def put(self, *bodies: bytes, lane: str = LANE) -> None:
         """Store entries."""
-        entries = tuple(Entry(lane, "main", "message.text", body) for body in bodies)
-        key = b"%d" % len(self.store._claims._records)
-        await self.store.commit([Claim(key, b"one", entries, b"success")])
+        await self.store_entries(*(Entry(lane, "main", "message.text", body) for body in bodies))
 
     def waiting(self, lane: str = LANE) -> list[tuple[float, int]]:
         """Return of each entry in a lane in how many seconds it is due, and how often it went."""
@@ -112,19 +87,6 @@ class World:
 def event(id_: str) -> bytes:
     """Return an encoded event."""
     return b'{"id":"%s","type":"message.text"}' % id_.encode()
-
-
-async def until(true: Callable[[], Any]) -> None:
-    """Wait until it is so; the scenario has an end."""
-    while not true():
-        await _sleep(0.002)
-
-
-async def stop(running: asyncio.Task[None]) -> None:
-    """Cancel a forwarder, and wait for its end."""
-    running.cancel()
-    with suppress(asyncio.CancelledError):
-        await running
 
 
 class Pauses:

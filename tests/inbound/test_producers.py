@@ -13,7 +13,7 @@ from gateway.errors import StoreDown
 from gateway.inbound.claims import Entry, Outcome, Step
 from gateway.inbound.commit import GroupCommit
 from gateway.inbound.outbox import Outbox, Subscription
-from gateway.inbound.producers import Intake, Sent, Taken, WrongEvent, event_of
+from gateway.inbound.producers import Acknowledged, Intake, Sent, WrongEvent, produced_event
 from gateway.protocol.cloudevents import MAX_TYPE, encode
 from tests.inbound.driving import TRACE
 from tests.inbound.whole import play
@@ -25,7 +25,7 @@ SENT: Final = Sent("billing", "msg_1", NOW, "command/stop", "application/json", 
 
 def made(**changes: Any) -> CloudEvent:
     """Return the event that is made of what was sent, with changes."""
-    return event_of(SENT._replace(**changes), TYPES)
+    return produced_event(SENT._replace(**changes), TYPES)
 
 
 class TestEvents:
@@ -203,7 +203,7 @@ class TestTaking:
         async def scenario() -> None:
             place = Place()
             taken = await place.intake().take(SENT)
-            assert taken == Taken(made().id, "command/stop", 2)
+            assert taken == Acknowledged(made().id, "command/stop", 2)
             assert place.entries() == [
                 Entry(lane, "", "command/stop", encode(made()))
                 for lane in ("sink.all", "event.stop")
@@ -245,7 +245,7 @@ class TestTaking:
             place = Place()
             intakes = [place.intake(b"process%d" % n) for n in range(3)]
             taken = await asyncio.gather(*(i.take(SENT) for i in intakes for _ in range(5)))
-            assert set(taken) == {Taken(made().id, "command/stop", 2)}
+            assert set(taken) == {Acknowledged(made().id, "command/stop", 2)}
             assert len(place.entries()) == 2
 
         play(scenario)
@@ -275,7 +275,7 @@ class TestTaking:
             # Nothing durable is asked for what is nobody's.
             place.store.down = True
             nobody = await place.intake().take(SENT)
-            assert nobody == Taken(made().id, "command/stop", 0)
+            assert nobody == Acknowledged(made().id, "command/stop", 0)
             assert (place.entries(), place.woken) == ([], 0)
             place.store.down = False
             place.outbox.subscribe(Subscription("sink.late", ("command/*",)))
