@@ -3,28 +3,16 @@
 from wechatpy import create_reply, parse_message
 from wechatpy.crypto import WeChatCrypto
 
-from bench.micro.samples import BODY, ECHO, KEY, MSG_SIGNATURE, NONCE, QUERY, TIMESTAMP
+from bench.micro.samples import BODY, ECHO, KEY, MSG_SIGNATURE, NONCE, TIMESTAMP
 from bench.micro.sides import WHOLE_PATH, Timed, by_wechatpy, row
-from gateway.http.callback import RandomBlocks
-from gateway.protocol.callback import receive, respond
-from gateway.protocol.messages import Text
-from gateway.protocol.query import parse_query
-from gateway.protocol.replies import TextReply
-from tests.support import AES_KEY, APP_ID, NOW, OPEN_ID, TOKEN, Kernels, load_kernels, make_account
+from bench.micro.whole import whole_path
+from tests.support import AES_KEY, APP_ID, OPEN_ID, TOKEN, Kernels, load_kernels
 
 
 @row(WHOLE_PATH)
 def test_a_sealed_text_is_answered_with_its_echo(kernels: Kernels, timed: Timed) -> None:
     """Verified, opened, decoded; answered, encoded, sealed. wechatpy must be able to open it."""
-    account, random = make_account(kernels, timestamp_window=600), RandomBlocks()
-
-    def answer() -> bytes:
-        received = receive(account, parse_query(QUERY), BODY, NOW)
-        message = received.message
-        assert isinstance(message, Text)
-        return respond(account, received, TextReply("echo: " + message.content), NOW, random())
-
-    sealed = timed(answer)
+    sealed = timed(whole_path(kernels))
     signature = load_kernels("pure").extract(sealed)["MsgSignature"]
     document = _crypto().decrypt_message(sealed, signature, TIMESTAMP.decode(), NONCE.decode())
     reply = load_kernels("pure").extract(document.encode())
