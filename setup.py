@@ -10,7 +10,7 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 
-KERNELS = ("envelope", "fields", "padding", "signature")
+KERNELS = ("document", "envelope", "fields", "padding", "signature", "signed")
 
 SANITIZE = ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"]
 WARNINGS = ["-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-missing-field-initializers"]
@@ -30,7 +30,7 @@ def extensions() -> list[Extension]:
         Extension(
             f"gateway.kernels._{kernel}_c",
             [f"_speedups/{kernel}.pyx"],
-            depends=[str(source) for source in Path("_speedups").glob("*.p[xy][dx]")],
+            depends=[str(source) for source in Path("_speedups").rglob("*.p[xy][dx]")],
             extra_compile_args=[*SANITIZE, *WARNINGS] if sanitize else [] if windows else ["-O3"],
             extra_link_args=["-fsanitize=address,undefined"] if sanitize else [],
         )

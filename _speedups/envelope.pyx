@@ -1,15 +1,17 @@
 # The compiled twin of gateway/kernels/_envelope_py.py, whose docstrings are the contract.
 #
 # The AES is pycryptodome's: its compiled functions, called by address where they are found and
-# proved right, else its public interface. A CBC state cannot be reset, so the chain is put back to
-# the IV the way gateway/kernels/_aes.py does it: what CBC adds to a first block is the last block
-# of ciphertext it saw, which is known. The GIL is held throughout, so calls do not interleave.
+# proved right, else its public interface. Sealing is CBC as the library has it; its state cannot be
+# reset, so the chain is put back to the IV the way gateway/kernels/_aes.py does it: what CBC adds to
+# a first block is the last block of ciphertext it saw, which is known. Opening lets ECB decrypt all
+# blocks in one call, many at a time in the processor, and adds to each the ciphertext ahead of it,
+# which is what CBC means. The GIL is held throughout, so calls do not interleave.
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport uint8_t, uint32_t, uintptr_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-from padding cimport pad_length, unpadded_length
+from padding cimport PAD_BLOCK, pad_length, unpadded_length
 
 from gateway.kernels._aes import AesCbc, find_raw_functions
 
@@ -19,65 +21,84 @@ cdef enum:
     HEAD = 20
     ON_STACK = 4096
 
+# What can be wrong with a sealed text, by the numbers that open_text returns.
+cdef enum:
+    BASE64 = 1
+    BLOCK = 2
+    PADDING = 3
+    LENGTH = 4
+
 ctypedef int (*aes_start_t)(const uint8_t* key, size_t size, void** state)
 ctypedef int (*cbc_start_t)(void* aes, const uint8_t* iv, size_t size, void** state)
-ctypedef int (*cbc_run_t)(void* state, const uint8_t* data, uint8_t* out, size_t size)
-ctypedef int (*cbc_stop_t)(void* state)
+ctypedef int (*ecb_start_t)(void* aes, void** state)
+ctypedef int (*run_t)(void* state, const uint8_t* data, uint8_t* out, size_t size)
+ctypedef int (*stop_t)(void* state)
 
 cdef aes_start_t aes_start = NULL
 cdef cbc_start_t cbc_start = NULL
-cdef cbc_run_t cbc_encrypt = NULL
-cdef cbc_run_t cbc_decrypt = NULL
-cdef cbc_stop_t cbc_stop = NULL
+cdef run_t cbc_encrypt = NULL
+cdef stop_t cbc_stop = NULL
+cdef ecb_start_t ecb_start = NULL
+cdef run_t ecb_decrypt = NULL
+cdef stop_t ecb_stop = NULL
 cdef object raw_name = None
 cdef bint raw_sought = False
 
-cdef char* ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-cdef uint8_t[256] VALUE
+cdef const char* ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+# For each place of a group of four the value of a letter where it stands in the group; WRONG for any
+# other byte, which no three values add up to.
+cdef uint32_t[4][256] VALUE
+# The two letters of each 12 bits.
+cdef uint8_t[4096][2] PAIR
 
-cdef void fill_value() noexcept:
-    cdef int i
-    memset(VALUE, 0xFF, 256)
-    for i in range(64):
-        VALUE[<uint8_t>ALPHABET[i]] = <uint8_t>i
+cdef enum:
+    WRONG = 1 << 24
 
-fill_value()
+cdef void fill_tables() noexcept:
+    cdef int i, place
+    for place in range(4):
+        for i in range(256):
+            VALUE[place][i] = WRONG
+        for i in range(64):
+            VALUE[place][<uint8_t>ALPHABET[i]] = <uint32_t>i << 6 * (3 - place)
+    for i in range(4096):
+        PAIR[i][0] = <uint8_t>ALPHABET[i >> 6]
+        PAIR[i][1] = <uint8_t>ALPHABET[i & 63]
+
+fill_tables()
+
+
+cdef inline uint32_t group_of(const uint8_t* text) noexcept nogil:
+    """The 24 bits of four letters; WRONG among them where one is none."""
+    return VALUE[0][text[0]] | VALUE[1][text[1]] | VALUE[2][text[2]] | VALUE[3][text[3]]
 
 
 cdef Py_ssize_t decode_base64(const uint8_t* text, Py_ssize_t size, uint8_t* out) noexcept nogil:
     """Decode a text whose size is a multiple of 4 and not 0; the bytes written, or -1."""
-    cdef Py_ssize_t i, written = 0, last = size - 4
-    cdef uint8_t a, b, c, d
-    cdef uint8_t wrong = 0
+    cdef Py_ssize_t i, written = 0, last = size - 4, more = 3
+    cdef uint32_t group, wrong = 0
+    cdef uint8_t[4] ending
     for i in range(0, last, 4):
-        a = VALUE[text[i]]
-        b = VALUE[text[i + 1]]
-        c = VALUE[text[i + 2]]
-        d = VALUE[text[i + 3]]
-        wrong |= a | b | c | d
-        out[written] = <uint8_t>(a << 2 | b >> 4)
-        out[written + 1] = <uint8_t>(b << 4 | c >> 2)
-        out[written + 2] = <uint8_t>(c << 6 | d)
+        group = group_of(text + i)
+        wrong |= group
+        out[written] = <uint8_t>(group >> 16)
+        out[written + 1] = <uint8_t>(group >> 8)
+        out[written + 2] = <uint8_t>group
         written += 3
-    a = VALUE[text[last]]
-    b = VALUE[text[last + 1]]
-    wrong |= a | b
-    out[written] = <uint8_t>(a << 2 | b >> 4)
-    written += 1
-    if text[last + 3] == c'=':
-        if text[last + 2] != c'=':
-            c = VALUE[text[last + 2]]
-            wrong |= c
-            out[written] = <uint8_t>(b << 4 | c >> 2)
-            written += 1
-    else:
-        c = VALUE[text[last + 2]]
-        d = VALUE[text[last + 3]]
-        wrong |= c | d
-        out[written] = <uint8_t>(b << 4 | c >> 2)
-        out[written + 1] = <uint8_t>(c << 6 | d)
-        written += 2
-    return -1 if wrong & 0xC0 else written
+    memcpy(ending, text + last, 4)
+    if ending[3] == c'=':
+        more = 1 if ending[2] == c'=' else 2
+        ending[3] = c'A'
+        if more == 1:
+            ending[2] = c'A'
+    group = group_of(ending)
+    wrong |= group
+    out[written] = <uint8_t>(group >> 16)
+    if more > 1:
+        out[written + 1] = <uint8_t>(group >> 8)
+    if more > 2:
+        out[written + 2] = <uint8_t>group
+    return -1 if wrong & WRONG else written + more
 
 
 cdef void encode_base64(const uint8_t* data, Py_ssize_t size, uint8_t* out) noexcept nogil:
@@ -86,36 +107,31 @@ cdef void encode_base64(const uint8_t* data, Py_ssize_t size, uint8_t* out) noex
     cdef Py_ssize_t whole = size - size % 3
     for i in range(0, whole, 3):
         three = <uint32_t>data[i] << 16 | <uint32_t>data[i + 1] << 8 | data[i + 2]
-        out[0] = ALPHABET[three >> 18]
-        out[1] = ALPHABET[three >> 12 & 63]
-        out[2] = ALPHABET[three >> 6 & 63]
-        out[3] = ALPHABET[three & 63]
+        memcpy(out, PAIR[three >> 12], 2)
+        memcpy(out + 2, PAIR[three & 4095], 2)
         out += 4
     if size - whole == 1:
-        out[0] = ALPHABET[data[whole] >> 2]
-        out[1] = ALPHABET[data[whole] << 4 & 63]
+        memcpy(out, PAIR[<uint32_t>data[whole] << 4], 2)
         out[2] = out[3] = c'='
     elif size - whole == 2:
-        out[0] = ALPHABET[data[whole] >> 2]
-        out[1] = ALPHABET[(data[whole] << 4 | data[whole + 1] >> 4) & 63]
-        out[2] = ALPHABET[data[whole + 1] << 2 & 63]
+        three = <uint32_t>data[whole] << 8 | data[whole + 1]
+        memcpy(out, PAIR[three >> 4], 2)
+        out[2] = ALPHABET[three << 2 & 63]
         out[3] = c'='
 
 
-cdef inline void add_block(uint8_t* to, const uint8_t* what) noexcept nogil:
-    cdef int i
-    for i in range(AES_BLOCK):
-        to[i] ^= what[i]
+cdef inline void add(uint8_t* to, const uint8_t* what, Py_ssize_t size) noexcept nogil:
+    """Exclusive or, over a multiple of 8 bytes."""
+    cdef uint64_t here, there
+    cdef Py_ssize_t i
+    for i in range(0, size, 8):
+        memcpy(&here, to + i, 8)
+        memcpy(&there, what + i, 8)
+        here ^= there
+        memcpy(to + i, &here, 8)
 
 
 cdef class EnvelopeCipher:
-    cdef uint8_t[AES_BLOCK] iv
-    cdef uint8_t[AES_BLOCK] encrypt_chain
-    cdef uint8_t[AES_BLOCK] decrypt_chain
-    cdef void* encrypt_state
-    cdef void* decrypt_state
-    cdef object public_aes
-
     # Not __init__, which could be left out, and with it the states.
     def __cinit__(self, key: bytes) -> None:
         self.encrypt_state = NULL
@@ -124,14 +140,13 @@ cdef class EnvelopeCipher:
             raise ValueError("key")
         memcpy(self.iv, PyBytes_AS_STRING(key), AES_BLOCK)
         memcpy(self.encrypt_chain, self.iv, AES_BLOCK)
-        memcpy(self.decrypt_chain, self.iv, AES_BLOCK)
         if not (find_raw() and self.start_raw(key)):
             self.public_aes = AesCbc(key)
 
     cdef bint start_raw(self, bytes key):
         """Set the raw states up and prove them; False leaves none behind."""
-        self.encrypt_state = new_state(key, self.iv)
-        self.decrypt_state = new_state(key, self.iv)
+        self.encrypt_state = new_cbc(key, self.iv)
+        self.decrypt_state = new_ecb(key)
         if (self.encrypt_state is not NULL and self.decrypt_state is not NULL
                 and proved(self, AesCbc(key))):
             return True
@@ -142,7 +157,7 @@ cdef class EnvelopeCipher:
         if self.encrypt_state is not NULL:
             cbc_stop(self.encrypt_state)
         if self.decrypt_state is not NULL:
-            cbc_stop(self.decrypt_state)
+            ecb_stop(self.decrypt_state)
         self.encrypt_state = self.decrypt_state = NULL
 
     def __dealloc__(self):
@@ -158,11 +173,10 @@ cdef class EnvelopeCipher:
             plain = self.public_aes.decrypt(PyBytes_FromStringAndSize(<const char*>data, size))
             memcpy(out, PyBytes_AS_STRING(plain), size)
             return 0
-        if cbc_decrypt(self.decrypt_state, data, out, size):
+        if ecb_decrypt(self.decrypt_state, data, out, size):
             raise RuntimeError("pycryptodome refused to decrypt")
-        add_block(out, self.decrypt_chain)
-        add_block(out, self.iv)
-        memcpy(self.decrypt_chain, data + size - AES_BLOCK, AES_BLOCK)
+        add(out, self.iv, AES_BLOCK)
+        add(out + AES_BLOCK, data, size - AES_BLOCK)
         return 0
 
     cdef int encrypt(self, uint8_t* data, uint8_t* out, Py_ssize_t size) except -1:
@@ -172,113 +186,157 @@ cdef class EnvelopeCipher:
             sealed = self.public_aes.encrypt(PyBytes_FromStringAndSize(<const char*>data, size))
             memcpy(out, PyBytes_AS_STRING(sealed), size)
             return 0
-        add_block(data, self.encrypt_chain)
-        add_block(data, self.iv)
+        add(data, self.encrypt_chain, AES_BLOCK)
+        add(data, self.iv, AES_BLOCK)
         if cbc_encrypt(self.encrypt_state, data, out, size):
             raise RuntimeError("pycryptodome refused to encrypt")
         memcpy(self.encrypt_chain, out + size - AES_BLOCK, AES_BLOCK)
         return 0
 
     def open(self, encrypt: bytes) -> tuple[bytes, bytes]:
-        cdef const uint8_t* text = <const uint8_t*>PyBytes_AS_STRING(encrypt)
         cdef Py_ssize_t size = PyBytes_GET_SIZE(encrypt)
         cdef uint8_t[2 * ON_STACK] stack
-        cdef uint8_t* sealed = stack
-        if size % 4:
-            raise ValueError("base64")
-        if size == 0:
-            raise ValueError("block")
+        cdef uint8_t* space = stack
+        cdef Frame opened
+        cdef int wrong
         if size > ON_STACK:
-            sealed = <uint8_t*>malloc(2 * size)
-            if sealed is NULL:
+            space = <uint8_t*>malloc(2 * size)
+            if space is NULL:
                 raise MemoryError()
         try:
-            return self.open_into(text, size, sealed, sealed + size)
+            wrong = self.open_text(<const uint8_t*>PyBytes_AS_STRING(encrypt), size, space, &opened)
+            if wrong:
+                raise refusal(wrong)
+            return (PyBytes_FromStringAndSize(<const char*>opened.message, opened.size),
+                    PyBytes_FromStringAndSize(<const char*>opened.receiver_id,
+                                              opened.receiver_id_size))
         finally:
-            if sealed is not stack:
-                free(sealed)
+            if space is not stack:
+                free(space)
 
-    cdef tuple open_into(self, const uint8_t* text, Py_ssize_t size, uint8_t* sealed,
-                         uint8_t* frame):
+    cdef int open_text(self, const uint8_t* text, Py_ssize_t size, uint8_t* space,
+                       Frame* opened) except -1:
+        cdef uint8_t* frame = space + size
         cdef uint32_t length
-        cdef const char* message = <const char*>frame + HEAD
-        size = decode_base64(text, size, sealed)
+        if size % 4:
+            return BASE64
+        if size == 0:
+            return BLOCK
+        size = decode_base64(text, size, space)
         if size < 0:
-            raise ValueError("base64")
+            return BASE64
         if size % AES_BLOCK:
-            raise ValueError("block")
-        self.decrypt(sealed, frame, size)
+            return BLOCK
+        self.decrypt(space, frame, size)
         size = unpadded_length(frame, size)
         if size < 0:
-            raise ValueError("padding")
+            return PADDING
         if size < HEAD:
-            raise ValueError("length")
+            return LENGTH
         size -= HEAD
         length = (<uint32_t>frame[16] << 24 | <uint32_t>frame[17] << 16
                   | <uint32_t>frame[18] << 8 | frame[19])
         if length > size:
-            raise ValueError("length")
-        return (PyBytes_FromStringAndSize(message, length),
-                PyBytes_FromStringAndSize(message + length, size - length))
+            return LENGTH
+        opened.message = frame + HEAD
+        opened.size = length
+        opened.receiver_id = frame + HEAD + length
+        opened.receiver_id_size = size - length
+        return 0
 
     def seal(self, random: bytes, message: bytes, receiver_id: bytes) -> bytes:
         cdef Py_ssize_t length = PyBytes_GET_SIZE(message)
         cdef Py_ssize_t tail = PyBytes_GET_SIZE(receiver_id)
         cdef Py_ssize_t size = HEAD + length + tail
-        cdef Py_ssize_t count = pad_length(size)
         cdef uint8_t[2 * ON_STACK] stack
-        cdef uint8_t* frame = stack
+        cdef uint8_t* space = stack
         cdef bytes text
         if PyBytes_GET_SIZE(random) != AES_BLOCK:
             raise ValueError("random")
         if length > 0xFFFFFFFF:
             raise OverflowError("int too big to convert")
-        if size + count > ON_STACK:
-            frame = <uint8_t*>malloc(2 * (size + count))
-            if frame is NULL:
+        if size + PAD_BLOCK > ON_STACK:
+            space = <uint8_t*>malloc(2 * (size + PAD_BLOCK))
+            if space is NULL:
                 raise MemoryError()
         try:
-            memcpy(frame, PyBytes_AS_STRING(random), AES_BLOCK)
-            frame[16] = <uint8_t>(length >> 24)
-            frame[17] = <uint8_t>(length >> 16)
-            frame[18] = <uint8_t>(length >> 8)
-            frame[19] = <uint8_t>length
-            memcpy(frame + HEAD, PyBytes_AS_STRING(message), length)
-            memcpy(frame + HEAD + length, PyBytes_AS_STRING(receiver_id), tail)
-            memset(frame + size, <int>count, count)
-            size += count
-            self.encrypt(frame, frame + size, size)
-            text = PyBytes_FromStringAndSize(NULL, (size + 2) // 3 * 4)
-            encode_base64(frame + size, size, <uint8_t*>PyBytes_AS_STRING(text))
+            write_head(space, PyBytes_AS_STRING(random), length)
+            memcpy(space + HEAD, PyBytes_AS_STRING(message), length)
+            memcpy(space + HEAD + length, PyBytes_AS_STRING(receiver_id), tail)
+            text = PyBytes_FromStringAndSize(NULL, sealed_size(size))
+            self.seal_frame(space, size, <uint8_t*>PyBytes_AS_STRING(text))
             return text
         finally:
-            if frame is not stack:
-                free(frame)
+            if space is not stack:
+                free(space)
+
+    cdef int seal_frame(self, uint8_t* space, Py_ssize_t size, uint8_t* out) except -1:
+        cdef Py_ssize_t count = pad_length(size)
+        memset(space + size, <int>count, count)
+        size += count
+        self.encrypt(space, space + size, size)
+        encode_base64(space + size, size, out)
+        return 0
+
+
+cdef object refusal(int number):
+    """The error that says what is wrong with a sealed text."""
+    return ValueError(("", "base64", "block", "padding", "length")[number])
+
+
+cdef Py_ssize_t sealed_size(Py_ssize_t frame_size) noexcept nogil:
+    """The length of the text that seals a frame."""
+    return (frame_size + pad_length(frame_size) + 2) // 3 * 4
+
+
+cdef void write_head(uint8_t* frame, const char* random, Py_ssize_t length) noexcept nogil:
+    """Write what a frame begins with: 16 random bytes, the message's length."""
+    memcpy(frame, random, AES_BLOCK)
+    frame[16] = <uint8_t>(length >> 24)
+    frame[17] = <uint8_t>(length >> 16)
+    frame[18] = <uint8_t>(length >> 8)
+    frame[19] = <uint8_t>length
 
 
 cdef bint find_raw():
     """Look the raw functions up, once; tell whether they are there."""
-    global aes_start, cbc_start, cbc_encrypt, cbc_decrypt, cbc_stop, raw_name, raw_sought
+    global aes_start, cbc_start, cbc_encrypt, cbc_stop, ecb_start, ecb_decrypt, ecb_stop
+    global raw_name, raw_sought
     if not raw_sought:
         raw_sought = True
         found = find_raw_functions()
         if found is not None:
             aes_start = <aes_start_t><uintptr_t>found.aes_start
             cbc_start = <cbc_start_t><uintptr_t>found.cbc_start
-            cbc_encrypt = <cbc_run_t><uintptr_t>found.cbc_encrypt
-            cbc_decrypt = <cbc_run_t><uintptr_t>found.cbc_decrypt
-            cbc_stop = <cbc_stop_t><uintptr_t>found.cbc_stop
+            cbc_encrypt = <run_t><uintptr_t>found.cbc_encrypt
+            cbc_stop = <stop_t><uintptr_t>found.cbc_stop
+            ecb_start = <ecb_start_t><uintptr_t>found.ecb_start
+            ecb_decrypt = <run_t><uintptr_t>found.ecb_decrypt
+            ecb_stop = <stop_t><uintptr_t>found.ecb_stop
             raw_name = found.name
     return raw_name is not None
 
 
-cdef void* new_state(bytes key, const uint8_t* iv) noexcept:
+cdef void* new_aes(bytes key) noexcept:
+    """Return an AES under a key, or NULL; the state that is made of it ends it with itself."""
     cdef void* aes = NULL
-    cdef void* state = NULL
-    if aes_start(<const uint8_t*>PyBytes_AS_STRING(key), KEY, &aes) or aes is NULL:
+    if aes_start(<const uint8_t*>PyBytes_AS_STRING(key), KEY, &aes):
         return NULL
-    # A state owns its AES, and ends it with itself.
-    if cbc_start(aes, iv, AES_BLOCK, &state):
+    return aes
+
+
+cdef void* new_cbc(bytes key, const uint8_t* iv) noexcept:
+    cdef void* aes = new_aes(key)
+    cdef void* state = NULL
+    if aes is NULL or cbc_start(aes, iv, AES_BLOCK, &state):
+        return NULL
+    return state
+
+
+cdef void* new_ecb(bytes key) noexcept:
+    cdef void* aes = new_aes(key)
+    cdef void* state = NULL
+    if aes is NULL or ecb_start(aes, &state):
         return NULL
     return state
 

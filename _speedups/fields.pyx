@@ -3,7 +3,7 @@
 # One pass over the bytes with a fixed array of open elements. The text of an element is remembered
 # as one slice of the document as long as that is enough, and becomes a list of strings when it is
 # not (CDATA in several sections, a reference).
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_GetItem, PyDict_SetItem
 from cpython.list cimport PyList_Append
 from cpython.object cimport PyObject
@@ -394,12 +394,124 @@ cdef inline void drop(PyObject** place) noexcept:
     Py_XDECREF(owned)
 
 
+cdef struct Leaf:
+    const char* name
+    Py_ssize_t name_size
+    const char* text
+    Py_ssize_t text_size
+
+
+cdef inline const char* past_leaf(const char* at, const char* end, Leaf* leaf) noexcept nogil:
+    """Read an element that holds one piece of text; its end, or NULL where it is not as simple."""
+    cdef const char* after
+    if at == end or at[0] != c'<':
+        return NULL
+    leaf.name = at + 1
+    after = past_name(leaf.name, end)
+    leaf.name_size = after - leaf.name
+    if leaf.name_size == 0 or after == end or after[0] != c'>':
+        return NULL
+    at = after + 1
+    if end - at >= 9 and memcmp(at, b"<![CDATA[", 9) == 0:
+        leaf.text = at + 9
+        after = find(leaf.text, end, b"]]>", 3)
+        if after is NULL:
+            return NULL
+        leaf.text_size = after - leaf.text
+        at = after + 3
+    else:
+        leaf.text = at
+        while at < end and at[0] != c'<' and at[0] != c'&':
+            at += 1
+        leaf.text_size = at - leaf.text
+    if (end - at < leaf.name_size + 3 or at[0] != c'<' or at[1] != c'/'
+            or memcmp(at + 2, leaf.name, leaf.name_size) or at[2 + leaf.name_size] != c'>'):
+        return NULL
+    return at + leaf.name_size + 3
+
+
+cdef inline const char* past_root(const char* at, const char* end, Leaf* root) noexcept nogil:
+    """The end of the tag that opens a document, or NULL."""
+    at = past_space(at, end)
+    root.name = at
+    root.name_size = 0
+    if at == end or at[0] != c'<':
+        return NULL
+    root.name = at + 1
+    at = past_name(root.name, end)
+    root.name_size = at - root.name
+    return NULL if root.name_size == 0 or at == end or at[0] != c'>' else at + 1
+
+
+cdef inline bint is_ascii(const char* at, Py_ssize_t size) noexcept nogil:
+    cdef uint8_t all = 0
+    cdef Py_ssize_t i
+    for i in range(size):
+        all |= <uint8_t>at[i]
+    return all < 0x80
+
+
+cdef inline bint is_end(const char* at, const char* end, Leaf* root) noexcept nogil:
+    """Tell whether there is nothing more than the tag that closes the root."""
+    if (end - at < root.name_size + 3 or at[0] != c'<' or at[1] != c'/'
+            or memcmp(at + 2, root.name, root.name_size) or at[2 + root.name_size] != c'>'):
+        return False
+    return past_space(at + root.name_size + 3, end) == end
+
+
+cdef dict read_flat(const char* at, const char* end):
+    """The fields of a root that holds nothing but leaves, each of another name; else None.
+
+    Raises UnicodeDecodeError where one of them is not UTF-8; the root's own name is ASCII.
+    """
+    cdef Leaf root, leaf
+    cdef dict fields = {}
+    cdef str name
+    at = past_root(at, end, &root)
+    if not is_ascii(root.name, root.name_size):
+        return None
+    while at is not NULL:
+        at = past_space(at, end)
+        if is_end(at, end, &root):
+            return fields
+        at = past_leaf(at, end, &leaf)
+        if at is not NULL:
+            name = name_of(leaf.name, leaf.name_size)
+            if PyDict_GetItem(fields, name) is not NULL:
+                return None
+            PyDict_SetItem(fields, name, PyUnicode_DecodeUTF8(leaf.text, leaf.text_size, NULL))
+    return None
+
+
+cdef int find_flat(const char* at, const char* end, const char* name, Py_ssize_t size,
+                   Leaf* found) noexcept nogil:
+    """Find the leaf of a name in a root that holds nothing but leaves; how many there are, or -1
+    where the document is not as simple."""
+    cdef Leaf root, leaf
+    cdef int count = 0
+    at = past_root(at, end, &root)
+    while at is not NULL:
+        at = past_space(at, end)
+        if is_end(at, end, &root):
+            return count
+        at = past_leaf(at, end, &leaf)
+        if at is not NULL and leaf.name_size == size and memcmp(leaf.name, name, size) == 0:
+            found[0] = leaf
+            count += 1
+    return -1
+
+
+cdef inline bint is_blank(char letter) noexcept nogil:
+    return letter == c' ' or 9 <= letter <= 13
+
+
 def extract(document: bytes) -> dict:
     cdef const char* at = PyBytes_AS_STRING(document)
     cdef Py_ssize_t size = PyBytes_GET_SIZE(document)
     cdef bytes normal
+    cdef dict fields
     cdef Reader reader
-    if size > SIZE or not is_utf8(<const uint8_t*>at, <const uint8_t*>at + size):
+    if size > SIZE:
         raise ValueError("xml")
     if memchr(at, c'\r', size) is not NULL:
         normal = document.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
@@ -408,5 +520,38 @@ def extract(document: bytes) -> dict:
     if size >= 3 and memcmp(at, b"\xef\xbb\xbf", 3) == 0:
         at += 3
         size -= 3
+    try:
+        fields = read_flat(at, at + size)
+    except UnicodeDecodeError:
+        fields = None
+    if fields is not None:
+        return fields
+    if not is_utf8(<const uint8_t*>at, <const uint8_t*>at + size):
+        raise ValueError("xml")
     reader = Reader.__new__(Reader)
     return reader.read(at, at + size)
+
+
+def text_of(document: bytes, name: str) -> bytes:
+    cdef const char* at = PyBytes_AS_STRING(document)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(document)
+    cdef Py_ssize_t name_size = 0
+    cdef const char* wanted = PyUnicode_AsUTF8AndSize(name, &name_size)
+    cdef Leaf found
+    cdef int count = -1
+    found.text = at
+    found.text_size = 0
+    if size <= SIZE and memchr(at, c'\r', size) is NULL:
+        if is_utf8(<const uint8_t*>at, <const uint8_t*>at + size):
+            count = find_flat(at, at + size, wanted, name_size, &found)
+    if count == 1:
+        while found.text_size and is_blank(found.text[0]):
+            found.text += 1
+            found.text_size -= 1
+        while found.text_size and is_blank(found.text[found.text_size - 1]):
+            found.text_size -= 1
+        return PyBytes_FromStringAndSize(found.text, found.text_size)
+    value = extract(document).get(name)
+    if type(value) is not str:
+        raise ValueError("absent")
+    return value.encode().strip()

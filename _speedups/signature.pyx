@@ -11,13 +11,7 @@ from hashlib import sha1 as hashlib_sha1
 from gateway.kernels._sha1 import find_sha1_functions
 
 cdef enum:
-    PARTS = 4
     DIGEST = 20
-
-
-cdef struct Part:
-    const char* data
-    Py_ssize_t size
 
 
 cdef inline bint before(const Part* a, const Part* b) noexcept:
@@ -83,27 +77,7 @@ cdef int find_sha1() except -1:
 find_sha1()
 
 
-cdef int digest_of(bytes token, bytes timestamp, bytes nonce, bytes encrypt,
-                   unsigned char* digest) except -1:
-    """Write the 20 bytes of the SHA-1 over the sorted parts."""
-    cdef Part[PARTS] parts
-    cdef Part moving
-    cdef int i, k
-    parts[0] = part_of(token)
-    parts[1] = part_of(timestamp)
-    parts[2] = part_of(nonce)
-    parts[3] = part_of(encrypt)
-    for i in range(1, PARTS):
-        moving = parts[i]
-        k = i
-        while k > 0 and before(&moving, &parts[k - 1]):
-            parts[k] = parts[k - 1]
-            k -= 1
-        parts[k] = moving
-    return digest_parts(parts, digest)
-
-
-cdef inline void write_hex(const unsigned char* digest, unsigned char* out) noexcept:
+cdef inline void write_hex(const unsigned char* digest, unsigned char* out) noexcept nogil:
     cdef const char* digits = "0123456789abcdef"
     cdef int i
     for i in range(DIGEST):
@@ -111,26 +85,55 @@ cdef inline void write_hex(const unsigned char* digest, unsigned char* out) noex
         out[2 * i + 1] = digits[digest[i] & 15]
 
 
-def sign(token: bytes, timestamp: bytes, nonce: bytes, encrypt: bytes = b"") -> bytes:
+cdef int sign_parts(Part* parts, unsigned char* out) except -1:
+    """Sort the parts; write the 40 hex digits of the SHA-1 over them."""
     cdef unsigned char[DIGEST] digest
-    cdef bytes signature = PyBytes_FromStringAndSize(NULL, 2 * DIGEST)
-    digest_of(token, timestamp, nonce, encrypt, digest)
-    write_hex(digest, <unsigned char*>PyBytes_AS_STRING(signature))
+    cdef Part moving
+    cdef int i, k
+    for i in range(1, PARTS):
+        moving = parts[i]
+        k = i
+        while k > 0 and before(&moving, &parts[k - 1]):
+            parts[k] = parts[k - 1]
+            k -= 1
+        parts[k] = moving
+    digest_parts(parts, digest)
+    write_hex(digest, out)
+    return 0
+
+
+cdef bint is_same_digest(const unsigned char* given, const unsigned char* expected) noexcept nogil:
+    """Compare two hex digests in time that does not depend on them."""
+    cdef unsigned char differ = 0
+    cdef int i
+    for i in range(HEX_DIGEST):
+        differ |= given[i] ^ expected[i]
+    return differ == 0
+
+
+cdef inline void fill(Part* parts, bytes token, bytes timestamp, bytes nonce,
+                      bytes encrypt) noexcept:
+    parts[0] = part_of(token)
+    parts[1] = part_of(timestamp)
+    parts[2] = part_of(nonce)
+    parts[3] = part_of(encrypt)
+
+
+def sign(token: bytes, timestamp: bytes, nonce: bytes, encrypt: bytes = b"") -> bytes:
+    cdef Part[PARTS] parts
+    cdef bytes signature = PyBytes_FromStringAndSize(NULL, HEX_DIGEST)
+    fill(parts, token, timestamp, nonce, encrypt)
+    sign_parts(parts, <unsigned char*>PyBytes_AS_STRING(signature))
     return signature
 
 
 def signature_matches(
     signature: bytes, token: bytes, timestamp: bytes, nonce: bytes, encrypt: bytes = b""
 ) -> bool:
-    cdef unsigned char[DIGEST] digest
-    cdef unsigned char[2 * DIGEST] expected
-    cdef const unsigned char* given = <const unsigned char*>PyBytes_AS_STRING(signature)
-    cdef unsigned char differ = 0
-    cdef int i
-    if PyBytes_GET_SIZE(signature) != 2 * DIGEST:
+    cdef Part[PARTS] parts
+    cdef unsigned char[HEX_DIGEST] expected
+    if PyBytes_GET_SIZE(signature) != HEX_DIGEST:
         return False
-    digest_of(token, timestamp, nonce, encrypt, digest)
-    write_hex(digest, expected)
-    for i in range(2 * DIGEST):
-        differ |= given[i] ^ expected[i]
-    return differ == 0
+    fill(parts, token, timestamp, nonce, encrypt)
+    sign_parts(parts, expected)
+    return is_same_digest(<const unsigned char*>PyBytes_AS_STRING(signature), expected)

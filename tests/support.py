@@ -31,8 +31,9 @@ HAS_COMPILED: Final = find_spec("gateway.kernels._fields_c") is not None or "CI"
 """Whether the compiled kernels are to be tested: where they were built, and always in CI."""
 
 KERNELS: Final = {
-    "gateway.protocol.callback": ("extract",),
-    "gateway.protocol.envelope": ("sign",),
+    "gateway.protocol.callback": ("extract", "text_of"),
+    "gateway.protocol.envelope": ("open_signed", "seal_signed", "sign"),
+    "gateway.protocol.replies": ("write_document",),
     "gateway.protocol.verify": ("signature_matches",),
 }
 """Where the protocol uses kernels, and which."""
@@ -49,14 +50,18 @@ class Kernels:
     unpad: Any
     sign: Any
     signature_matches: Any
+    text_of: Any
+    open_signed: Any
+    seal_signed: Any
+    write_document: Any
 
 
 def load_kernels(name: str) -> Kernels:
     """Return the kernels called ``pure`` or ``compiled``; raise ImportError if not built."""
     suffix = {"pure": "py", "compiled": "c"}[name]
-    envelope, fields, padding, signature = (
+    document, envelope, fields, padding, signature, signed = (
         import_module(f"gateway.kernels._{kernel}_{suffix}")
-        for kernel in ("envelope", "fields", "padding", "signature")
+        for kernel in ("document", "envelope", "fields", "padding", "signature", "signed")
     )
     return Kernels(
         name,
@@ -66,6 +71,10 @@ def load_kernels(name: str) -> Kernels:
         padding.unpad,
         signature.sign,
         signature.signature_matches,
+        fields.text_of,
+        signed.open_signed,
+        signed.seal_signed,
+        document.write_document,
     )
 
 
@@ -96,7 +105,7 @@ def outcome(function: Any, *arguments: Any) -> Any:
 
 def make_account(kernels: Kernels | None = None, **changes: Any) -> Account:
     """Return an account in safe mode, whose timestamps are not checked, with changes."""
-    cipher = (kernels or load_kernels("pure")).EnvelopeCipher
+    cipher = EnvelopeCipher if kernels is None else kernels.EnvelopeCipher
     key = changes.pop("encoding_aes_key", AES_KEY)
     previous = changes.pop("previous_encoding_aes_key", None)
     given: dict[str, Any] = {

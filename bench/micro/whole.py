@@ -6,7 +6,6 @@ from bench.micro.samples import BODY, QUERY
 from gateway.http.callback import RandomBlocks
 from gateway.protocol.callback import receive, respond
 from gateway.protocol.messages import Text
-from gateway.protocol.query import parse_query
 from gateway.protocol.replies import TextReply
 from tests.support import NOW, Kernels, make_account
 
@@ -16,7 +15,7 @@ def whole_path(kernels: Kernels) -> Callable[[], bytes]:
     account, random = make_account(kernels, timestamp_window=600), RandomBlocks()
 
     def answer() -> bytes:
-        received = receive(account, parse_query(QUERY), BODY, NOW)
+        received = receive(account, QUERY, BODY, NOW)
         message = received.message
         assert isinstance(message, Text)
         return respond(account, received, TextReply("echo: " + message.content), NOW, random())

@@ -20,7 +20,7 @@ from gateway.http.trace import trace_of
 from gateway.inbound.context import Context
 from gateway.inbound.deliveries import Deliveries
 from gateway.inbound.ingest import HandlerFailed
-from gateway.protocol.account import Account, Mode
+from gateway.protocol.account import Account
 from gateway.protocol.callback import SUCCESS, Received, echo, receive, respond
 from gateway.protocol.dedupe import dedupe_key
 from gateway.protocol.query import Query, parse_query, required
@@ -165,10 +165,9 @@ class CallbackEndpoint:
     async def _handle(self, account: Account, request: Request, body: bytes) -> None:
         """Answer a message or event; raise Refused where it is not WeChat's."""
         try:
-            query = parse_query(request.raw_query)
-            received = receive(account, query, body, self.clock())
-            if account.mode is Mode.PLAIN and account.refuse_replays:
-                await self._refuse_replay(account, query, body)
+            received = receive(account, request.raw_query, body, self.clock())
+            if account.is_plain and account.refuse_replays:
+                await self._refuse_replay(account, parse_query(request.raw_query), body)
             await self._deliveries.answer(_Delivery(self, account, request, received))
         except Refused:
             raise

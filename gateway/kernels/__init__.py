@@ -8,6 +8,10 @@ silent slow path.
 import os
 from typing import TYPE_CHECKING, Literal
 
+from gateway.kernels._document_py import elements, legal
+from gateway.kernels._fields_py import Fields
+from gateway.kernels._query import Query, parse_query
+
 NO_EXTENSIONS = bool(os.environ.get("GATEWAY_NO_EXTENSIONS"))
 """Whether pure Python was asked for; the same switch turns the build of the extensions off."""
 
@@ -15,26 +19,30 @@ IMPLEMENTATION: Literal["compiled", "pure"]
 """Which kernels run: logged at start, shown by health and by ``gateway doctor``."""
 
 if TYPE_CHECKING or NO_EXTENSIONS:
+    from gateway.kernels._document_py import write_document
     from gateway.kernels._envelope_py import EnvelopeCipher
-    from gateway.kernels._fields_py import Fields, extract
+    from gateway.kernels._fields_py import extract, text_of
     from gateway.kernels._signature_py import sign, signature_matches
+    from gateway.kernels._signed_py import open_signed, seal_signed
 
     IMPLEMENTATION = "pure"
 else:
-    from gateway.kernels._fields_py import Fields
-
     try:
+        from gateway.kernels._document_c import write_document
         from gateway.kernels._envelope_c import EnvelopeCipher
-        from gateway.kernels._fields_c import extract
+        from gateway.kernels._fields_c import extract, text_of
         from gateway.kernels._signature_c import sign, signature_matches
+        from gateway.kernels._signed_c import open_signed, seal_signed
 
         IMPLEMENTATION = "compiled"
     except ModuleNotFoundError as missing:
         if not (missing.name or "").startswith("gateway.kernels."):
             raise
+        from gateway.kernels._document_py import write_document
         from gateway.kernels._envelope_py import EnvelopeCipher
-        from gateway.kernels._fields_py import extract
+        from gateway.kernels._fields_py import extract, text_of
         from gateway.kernels._signature_py import sign, signature_matches
+        from gateway.kernels._signed_py import open_signed, seal_signed
 
         IMPLEMENTATION = "pure"
 
@@ -43,7 +51,15 @@ __all__ = [
     "NO_EXTENSIONS",
     "EnvelopeCipher",
     "Fields",
+    "Query",
+    "elements",
     "extract",
+    "legal",
+    "open_signed",
+    "parse_query",
+    "seal_signed",
     "sign",
     "signature_matches",
+    "text_of",
+    "write_document",
 ]

@@ -50,8 +50,10 @@ class RawFunctions(NamedTuple):
     aes_start: int
     cbc_start: int
     cbc_encrypt: int
-    cbc_decrypt: int
     cbc_stop: int
+    ecb_start: int
+    ecb_decrypt: int
+    ecb_stop: int
 
 
 def find_raw_functions() -> RawFunctions | None:
@@ -66,14 +68,16 @@ def find_raw_functions() -> RawFunctions | None:
         name, prefix = ("_raw_aes", "AES")
         if _cpu_features.have_aes_ni():
             name, prefix = ("_raw_aesni", "AESNI")
-        aes, cbc = _open(name), _open("_raw_cbc")
+        aes, cbc, ecb = _open(name), _open("_raw_cbc"), _open("_raw_ecb")
         return RawFunctions(
             f"pycryptodome {prefix}, called by address",
             _address(aes, f"{prefix}_start_operation"),
             _address(cbc, "CBC_start_operation"),
             _address(cbc, "CBC_encrypt"),
-            _address(cbc, "CBC_decrypt"),
             _address(cbc, "CBC_stop_operation"),
+            _address(ecb, "ECB_start_operation"),
+            _address(ecb, "ECB_decrypt"),
+            _address(ecb, "ECB_stop_operation"),
         )
     except (ImportError, AttributeError, OSError):
         return None

@@ -76,6 +76,18 @@ def extract(document: bytes) -> Fields:
     return _read(text)
 
 
+def text_of(document: bytes, name: str) -> bytes:
+    """Return the text of the root's one child element of this name, white space around it removed.
+
+    Raises ValueError("xml") as extract does, and ValueError("absent") where there is none, more
+    than one, or one that has child elements.
+    """
+    value = extract(document).get(name)
+    if not isinstance(value, str):
+        raise ValueError("absent")  # noqa: TRY004 - what is wrong is the document, not its type
+    return value.encode().strip()
+
+
 def _read(text: str) -> Fields:  # noqa: C901, PLR0912 - one loop over six kinds of token
     root: Fields | None = None
     name = ""

@@ -38,6 +38,16 @@ class Account:
     """Seconds a request's timestamp may be off, either way; 0 turns the check off."""
     refuse_replays: bool = True
     """Whether, in plain mode, a request that came before is refused with another body."""
+    receiver_id: bytes = field(init=False)
+    """``app_id`` in bytes, as envelopes carry it."""
+
+    is_plain: bool = field(init=False)
+    """Whether the mode is plain: looked at for each callback, and an enum's member costs more."""
+
+    def __post_init__(self) -> None:
+        # Frozen, but not before it is made.
+        object.__setattr__(self, "receiver_id", self.app_id.encode())
+        object.__setattr__(self, "is_plain", self.mode is Mode.PLAIN)
 
 
 def decode_aes_key(encoding_aes_key: str) -> bytes:

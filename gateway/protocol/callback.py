@@ -5,13 +5,13 @@ from typing import Any
 import msgspec
 
 from gateway.errors import Reason, Refused
-from gateway.kernels import EnvelopeCipher, extract
-from gateway.protocol.account import Account, Mode
+from gateway.kernels import EnvelopeCipher, extract, text_of
+from gateway.protocol.account import Account
 from gateway.protocol.decode import decode
-from gateway.protocol.envelope import open_envelope, seal_reply
+from gateway.protocol.envelope import open_callback, open_envelope, seal_reply
 from gateway.protocol.events import ComponentPush
 from gateway.protocol.messages import Message
-from gateway.protocol.query import Query, required
+from gateway.protocol.query import Query, parse_query, required
 from gateway.protocol.replies import Reply, encode_json, encode_xml
 from gateway.protocol.verify import verify_msg_signature, verify_signature, verify_timestamp
 
@@ -50,7 +50,7 @@ def echo(account: Account, query: Query, now: float) -> bytes:
     echostr = required(query, b"echostr")
     if b"msg_signature" in query and b"signature" not in query:
         verify_msg_signature(account, query, echostr)
-        opened = open_envelope(account, echostr)[0]
+        opened = open_envelope(account, echostr)
         if not opened.isalnum() or len(opened) > MAX_ECHOSTR:
             raise Refused(Reason.DOCUMENT)
         return opened
@@ -58,35 +58,27 @@ def echo(account: Account, query: Query, now: float) -> bytes:
     return echostr
 
 
-def receive(account: Account, query: Query, body: bytes, now: float) -> Received:
+def receive(account: Account, query: bytes, body: bytes, now: float) -> Received:
     """Return the message of a callback; raise Refused where it is not WeChat's to this account.
 
-    The account's mode decides what is believed, never the request: in plain mode the body, in
-    compat and safe mode only what is sealed in it.
+    ``query`` is the raw query string. The account's mode decides what is believed, never the
+    request: in plain mode the body, in compat and safe mode only what is sealed in it.
     """
-    verify_timestamp(account, query, now)
-    nonce = required(query, b"nonce")
-    if account.mode is Mode.PLAIN:
-        cipher = None
-        token = verify_signature(account, query)
-        fields, as_json = _read(body)
-        if "Encrypt" in fields and "MsgType" not in fields:
-            raise Refused(Reason.MODE)
+    cipher: EnvelopeCipher | None = None
+    if account.is_plain:
+        token, nonce = _verify_plain(account, query, now)
+        document = body
     else:
-        encrypt = _encrypt_of(_read(body)[0])
-        token = verify_msg_signature(account, query, encrypt)
-        document, cipher = open_envelope(account, encrypt)
-        fields, as_json = _read(document)
+        document, token, cipher, nonce = open_callback(account, query, _encrypt_of(body), now)
+    try:
+        fields, as_json = extract(document), False
+    except ValueError:
+        fields, as_json = _json(document), True
+    if cipher is None and "Encrypt" in fields and "MsgType" not in fields:
+        raise Refused(Reason.MODE)
     message = decode(fields)
-    pushed = isinstance(message, ComponentPush)
-    if not message.msg_type and not pushed:
-        raise Refused(Reason.DOCUMENT)
-    if (
-        account.original_id is not None
-        and message.to_user_name != account.original_id
-        and not pushed
-    ):
-        raise Refused(Reason.TO_USER_NAME)
+    if not message.msg_type or account.original_id is not None:
+        _check_kind(account, message)
     return Received(message, as_json, token, cipher, nonce)
 
 
@@ -105,7 +97,7 @@ def respond(
         return document
     return seal_reply(
         document,
-        app_id=account.app_id,
+        receiver_id=account.receiver_id,
         token=received.token,
         cipher=received.cipher,
         nonce=received.nonce,
@@ -115,24 +107,44 @@ def respond(
     )
 
 
-def _read(document: bytes) -> tuple[dict[str, Any], bool]:
-    """Return the fields of an XML or JSON document, and whether it is JSON."""
+def _verify_plain(account: Account, raw: bytes, now: float) -> tuple[bytes, bytes]:
+    """Return the token that signed a request whose body is not sealed, and the nonce."""
+    query = parse_query(raw)
+    verify_timestamp(account, query, now)
+    return verify_signature(account, query), required(query, b"nonce")
+
+
+def _check_kind(account: Account, message: Message) -> None:
+    """Raise Refused for what is no message, or one to another account than the pinned one."""
+    if isinstance(message, ComponentPush):
+        # To the platform, which has no ToUserName.
+        return
+    if not message.msg_type:
+        raise Refused(Reason.DOCUMENT)
+    if account.original_id is not None and message.to_user_name != account.original_id:
+        raise Refused(Reason.TO_USER_NAME)
+
+
+def _encrypt_of(body: bytes) -> bytes:
+    """Return the base64 text of a sealed body, the white space around it removed."""
     try:
-        # XML is the rule; what begins with neither is told apart behind its white space.
-        if document[:1] == b"<" or not document.lstrip().startswith(b"{"):
-            return extract(document), False
+        return text_of(body, "Encrypt")
+    except ValueError as wrong:
+        if wrong.args[0] == "absent":
+            raise Refused(Reason.MODE) from None
+    encrypt = _json(body).get("Encrypt")
+    if not isinstance(encrypt, str):
+        raise Refused(Reason.MODE)
+    # Lone surrogates, which JSON can hold, are no base64 either.
+    return encrypt.strip().encode("utf-8", "replace")
+
+
+def _json(document: bytes) -> dict[str, Any]:
+    """Return the fields of what is no sound XML, but may be a JSON object."""
+    try:
         fields = msgspec.json.decode(document)
     except (ValueError, RecursionError):
         raise Refused(Reason.DOCUMENT) from None
-    return fields, True
-
-
-def _encrypt_of(fields: dict[str, Any]) -> bytes:
-    """Return the base64 text of a sealed body, the white space around it removed."""
-    encrypt = fields.get("Encrypt")
-    if not isinstance(encrypt, str):
-        raise Refused(Reason.MODE)
-    try:
-        return encrypt.strip().encode("ascii")
-    except UnicodeEncodeError:
-        raise Refused(Reason.BASE64) from None
+    if not isinstance(fields, dict):
+        raise Refused(Reason.DOCUMENT)
+    return fields

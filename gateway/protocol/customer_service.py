@@ -5,6 +5,7 @@ The JSON of POST /cgi-bin/message/custom/send (PROTOCOL 7.3).
 
 from typing import Any
 
+from gateway.kernels import legal
 from gateway.protocol.replies import (
     ImageReply,
     MusicReply,
@@ -14,7 +15,6 @@ from gateway.protocol.replies import (
     VideoReply,
     VoiceReply,
 )
-from gateway.protocol.xml import legal
 
 
 def customer_service_message(reply: Reply, open_id: str) -> dict[str, Any] | None:

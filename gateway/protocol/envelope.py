@@ -3,18 +3,35 @@
 import msgspec
 
 from gateway.errors import Reason, Refused
-from gateway.kernels import EnvelopeCipher, sign
+from gateway.kernels import EnvelopeCipher, open_signed, seal_signed, sign
 from gateway.protocol.account import Account
 
 
-def open_envelope(account: Account, encrypt: bytes) -> tuple[bytes, EnvelopeCipher]:
-    """Return the message sealed in ``encrypt`` and the cipher that opened it.
+def open_callback(
+    account: Account, query: bytes, encrypt: bytes, now: float
+) -> tuple[bytes, bytes, EnvelopeCipher, bytes]:
+    """Return what is sealed in ``encrypt``, the token and cipher that fit, and the nonce.
 
-    The previous key is tried where the current one fails: messages in flight may still use it
-    (PROTOCOL 2). Raises Refused with what was wrong under the current key.
+    ``query`` is the request's own, which signs it. The previous token and key are tried where the
+    current ones fail: messages in flight may still use them (PROTOCOL 2). Raises Refused with what
+    was wrong under the current ones.
     """
-    # The reason is kept, not the exception: one that is held by its own frame makes a cycle, and
-    # holds the whole message until a collection comes by.
+    try:
+        return open_signed(
+            query,
+            encrypt,
+            account.tokens,
+            account.ciphers,
+            account.receiver_id,
+            account.timestamp_window,
+            now,
+        )
+    except ValueError as wrong:
+        raise Refused(Reason(wrong.args[0])) from None
+
+
+def open_envelope(account: Account, encrypt: bytes) -> bytes:
+    """Return what is sealed in ``encrypt``, whoever signed it; raise Refused as open_callback."""
     first: Reason | None = None
     for cipher in account.ciphers:
         try:
@@ -22,8 +39,8 @@ def open_envelope(account: Account, encrypt: bytes) -> tuple[bytes, EnvelopeCiph
         except ValueError as wrong:
             first = first or Reason(wrong.args[0])
             continue
-        if receiver_id == account.app_id.encode():
-            return message, cipher
+        if receiver_id == account.receiver_id:
+            return message
         first = first or Reason.APP_ID
     raise Refused(first or Reason.MODE)
 
@@ -31,7 +48,7 @@ def open_envelope(account: Account, encrypt: bytes) -> tuple[bytes, EnvelopeCiph
 def seal_reply(  # noqa: PLR0913 - what an envelope is made of
     message: bytes,
     *,
-    app_id: str,
+    receiver_id: bytes,
     token: bytes,
     cipher: EnvelopeCipher,
     nonce: bytes,
@@ -47,18 +64,14 @@ def seal_reply(  # noqa: PLR0913 - what an envelope is made of
     timestamp = b"%d" % now
     if not nonce.isalnum():
         nonce = timestamp
-    encrypt = cipher.seal(random, message, app_id.encode())
-    signature = sign(token, timestamp, nonce, encrypt)
-    if as_json:
-        return msgspec.json.encode(
-            {
-                "Encrypt": encrypt.decode(),
-                "MsgSignature": signature.decode(),
-                "TimeStamp": now,
-                "Nonce": nonce.decode(),
-            }
-        )
-    return (
-        b"<xml><Encrypt><![CDATA[%b]]></Encrypt><MsgSignature><![CDATA[%b]]></MsgSignature>"
-        b"<TimeStamp>%b</TimeStamp><Nonce><![CDATA[%b]]></Nonce></xml>"
-    ) % (encrypt, signature, timestamp, nonce)
+    if not as_json:
+        return seal_signed(random, message, receiver_id, token, cipher, nonce, timestamp)
+    encrypt = cipher.seal(random, message, receiver_id)
+    return msgspec.json.encode(
+        {
+            "Encrypt": encrypt.decode(),
+            "MsgSignature": sign(token, timestamp, nonce, encrypt).decode(),
+            "TimeStamp": now,
+            "Nonce": nonce.decode(),
+        }
+    )

@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Final, TypeVar
 import msgspec
 
 from gateway.errors import WrongReply
+from gateway.kernels import legal, write_document
 from gateway.protocol.events import Event
 from gateway.protocol.messages import Message
-from gateway.protocol.xml import cdata, elements, legal
 
 MAX_ARTICLES: Final = 8
 """Articles in an answer to an event; to a message it is one, and WeChat shows none of more."""
@@ -193,24 +193,22 @@ def displayable(reply: Reply, message: Message) -> Reply:
 
 def encode_xml(reply: Reply, message: Message, now: int) -> bytes:
     """Return the XML of a reply to ``message``; ``now`` is its CreateTime in Unix seconds."""
-    return (
-        f"<xml><ToUserName><![CDATA[{cdata(message.from_user_name)}]]></ToUserName>"
-        f"<FromUserName><![CDATA[{cdata(message.to_user_name)}]]></FromUserName>"
-        f"<CreateTime>{now}</CreateTime><MsgType><![CDATA[{reply.msg_type}]]></MsgType>"
-        f"{elements(reply.tree())}</xml>"
-    ).encode()
+    return write_document(_document(reply, message, now))
 
 
 def encode_json(reply: Reply, message: Message, now: int) -> bytes:
     """Return the JSON of a reply, for an account that is set to JSON; names as in the XML."""
-    document = {
+    return msgspec.json.encode(_legal(_document(reply, message, now)))
+
+
+def _document(reply: Reply, message: Message, now: int) -> _Tree:
+    return {
         "ToUserName": message.from_user_name,
         "FromUserName": message.to_user_name,
         "CreateTime": now,
         "MsgType": reply.msg_type,
         **reply.tree(),
     }
-    return msgspec.json.encode(_legal(document))
 
 
 def _legal(value: Any) -> Any:

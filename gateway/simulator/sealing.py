@@ -9,9 +9,8 @@ from urllib.parse import urlencode
 import msgspec
 from Crypto.Cipher import AES
 
-from gateway.kernels import sign
+from gateway.kernels import elements, sign
 from gateway.protocol.account import Mode
-from gateway.protocol.xml import elements
 from gateway.simulator.documents import Document
 
 HEADERS: Final = {

@@ -177,6 +177,7 @@ def test_the_compiled_functions_of_pycryptodome_are_found_and_used() -> None:
 FALLBACK = """
 from gateway.kernels import _aes
 found = _aes.find_raw_functions()
+other = lambda library, name: _aes._address(_aes._open(library), name)
 _aes.find_raw_functions = lambda: {replacement}
 from gateway.kernels._envelope_c import EnvelopeCipher
 from gateway.kernels._envelope_py import EnvelopeCipher as Pure
@@ -194,8 +195,8 @@ for message in (b"one", b"two" * 100):
     "replacement",
     [
         "None",
-        "found._replace(cbc_encrypt=found.cbc_decrypt)",
-        "found._replace(cbc_decrypt=found.cbc_encrypt)",
+        "found._replace(cbc_encrypt=other('_raw_cbc', 'CBC_decrypt'))",
+        "found._replace(ecb_decrypt=other('_raw_ecb', 'ECB_encrypt'))",
     ],
     ids=["absent", "encrypts wrongly", "decrypts wrongly"],
 )

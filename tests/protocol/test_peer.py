@@ -46,7 +46,7 @@ def test_what_wechatpy_seals_the_gateway_opens(kernels: Kernels, content: str) -
     body = _peer().encrypt_message(document, "nonce1", str(NOW))
     signature = kernels.extract(body.encode())["MsgSignature"]
     query = f"timestamp={NOW}&nonce=nonce1&encrypt_type=aes&msg_signature={signature}"
-    received = receive(make_account(kernels), parse_query(query.encode()), body.encode(), NOW)
+    received = receive(make_account(kernels), query.encode(), body.encode(), NOW)
     assert received.message.raw["Content"] == content
 
 
@@ -54,7 +54,7 @@ def test_what_wechatpy_seals_the_gateway_opens(kernels: Kernels, content: str) -
 def test_what_the_gateway_seals_wechatpy_opens(content: str) -> None:
     account, sender = make_account(), make_sender()
     callback = make_callback(sender, text_document(), now=NOW, nonce="77", random=RANDOM)
-    received = receive(account, parse_query(callback.query.encode()), callback.body, NOW)
+    received = receive(account, callback.query.encode(), callback.body, NOW)
     body = respond(account, received, TextReply(content), NOW, RANDOM).decode()
     from gateway.kernels import extract  # noqa: PLC0415 - only to take the signature out
 

@@ -43,7 +43,7 @@ def test_a_sound_callback_is_received_with_what_was_sealed(
 ) -> None:
     received = receive(
         _account(kernels, vector),
-        parse_query(vector["query"].encode()),
+        vector["query"].encode(),
         vector["body"].encode(),
         float(vector["timestamp"]),
     )
@@ -63,7 +63,7 @@ def test_an_unsound_callback_is_refused(kernels: Kernels, vector: dict[str, Any]
     with pytest.raises(Refused):
         receive(
             _account(kernels, vector),
-            parse_query(vector["query"].encode()),
+            vector["query"].encode(),
             vector["body"].encode(),
             float(vector["timestamp"]),
         )

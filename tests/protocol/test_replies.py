@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from gateway.errors import WrongReply
-from gateway.kernels import extract
+from gateway.kernels import extract, legal
 from gateway.protocol.events import Click
 from gateway.protocol.messages import Message, Text
 from gateway.protocol.replies import (
@@ -28,7 +28,6 @@ from gateway.protocol.replies import (
     encode_xml,
     to_reply,
 )
-from gateway.protocol.xml import legal
 from tests.support import NOW, VECTORS, vectors
 
 MESSAGE = Text(to_user_name="gh_1", from_user_name="oUser", content="hi")

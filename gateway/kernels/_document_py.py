@@ -1,4 +1,4 @@
-"""XML as WeChat writes and reads it: elements from a tree of names and values."""
+"""XML as WeChat writes and reads it: documents from a tree of names and values."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -14,22 +14,20 @@ def legal(text: str) -> str:
     return text if text.isprintable() else _ILLEGAL.sub("", text)
 
 
-def cdata(text: str, clean: Callable[[str], str] = legal) -> str:
-    """Return the inside of a CDATA section; a ``]]>`` in it is split over two sections."""
-    text = clean(text)
-    return text.replace("]]>", "]]]]><![CDATA[>") if "]]>" in text else text
-
-
 def elements(tree: Mapping[str, Any], clean: Callable[[str], str] = legal) -> str:
     """Return a tree as elements, without a root.
 
-    A str becomes CDATA, ``clean`` applied before; a mapping becomes child elements; a list repeats
-    its element; None leaves it out; anything else is written as it is.
+    A str becomes CDATA, ``clean`` applied before, a ``]]>`` in it split over two sections; a dict
+    becomes child elements; a list repeats its element; None leaves it out; anything else is
+    written as it is. Names are the caller's own, and taken as they are.
     """
     written = []
     for name, value in tree.items():
         if isinstance(value, str):
-            written.append(f"<{name}><![CDATA[{cdata(value, clean)}]]></{name}>")
+            text = clean(value)
+            if "]]>" in text:
+                text = text.replace("]]>", "]]]]><![CDATA[>")
+            written.append(f"<{name}><![CDATA[{text}]]></{name}>")
         elif isinstance(value, dict):
             written.append(f"<{name}>{elements(value, clean)}</{name}>")
         elif isinstance(value, list):
@@ -37,3 +35,8 @@ def elements(tree: Mapping[str, Any], clean: Callable[[str], str] = legal) -> st
         elif value is not None:
             written.append(f"<{name}>{value}</{name}>")
     return "".join(written)
+
+
+def write_document(tree: dict[str, Any]) -> bytes:
+    """Return a tree as a document, its root an ``xml`` element, its parts as ``elements`` has."""
+    return f"<xml>{elements(tree)}</xml>".encode()
