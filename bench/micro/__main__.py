@@ -2,12 +2,9 @@
 
 import argparse
 import json
-import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Final
 
 from bench.micro.report import (
     as_json,
@@ -18,12 +15,7 @@ from bench.micro.report import (
     read_rows,
     unmet_goals,
 )
-
-_ROOT: Final = Path(__file__).resolve().parents[2]
-_HERE: Final = Path(__file__).resolve().parent
-
-_ROUND: Final = 0.001
-"""Seconds of one round at least: calls are repeated until the clock's steps do not matter."""
+from bench.micro.suite import run_suite, what_is_missing
 
 _EXAMPLES: Final = """\
 examples:
@@ -68,33 +60,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(seconds: float) -> dict[str, Any] | None:
-    """Return pytest-benchmark's report of a run, or None where a test failed."""
-    with TemporaryDirectory() as directory:
-        file = Path(directory) / "report.json"
-        command = [
-            *(sys.executable, "-m", "pytest", str(_HERE), "-q", "-p", "no:cacheprovider"),
-            *("--benchmark-enable", "--benchmark-quiet", f"--benchmark-json={file}"),
-            *(f"--benchmark-min-time={_ROUND}", f"--benchmark-max-time={seconds}"),
-            # A test takes its seconds and some to find out how often to repeat its step.
-            f"--timeout={60 + 2 * seconds:.0f}",
-        ]
-        # What pytest says of its progress is not part of the table.
-        ran = subprocess.run(command, cwd=_ROOT, stdout=sys.stderr, check=False)
-        if ran.returncode != 0:
-            return None
-        report: dict[str, Any] = json.loads(file.read_text())
-        return report
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the timings and return the exit status."""
     options = _parser().parse_args(arguments)
-    if find_spec("wechatpy") is None or find_spec("pytest_benchmark") is None:
-        needs = "wechatpy and pytest-benchmark: pip install -r deploy/requirements-dev.txt"
-        print(f"bench.micro: needs {needs}", file=sys.stderr)
+    if missing := what_is_missing():
+        print(f"bench.micro: needs {missing}", file=sys.stderr)
         return 2
-    report = _run(options.seconds)
+    report = run_suite(options.seconds)
     if report is None:
         print("bench.micro: the run failed; what pytest said is above", file=sys.stderr)
         return 2

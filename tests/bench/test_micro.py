@@ -7,10 +7,12 @@ import pytest
 from bench.micro.report import as_json, describe, goal_lines, markdown_table, read_rows, unmet_goals
 
 
-def _benchmark(row: str, side: str, best: float) -> dict[str, Any]:
+def benchmark(row: str, side: str, best: float) -> dict[str, Any]:
+    """Return what a report has of one side of a row, timed in seconds."""
     return {
         "group": row,
         "name": f"test_{row}[{side}]",
+        "fullname": f"bench/micro/test_made_up.py::test_{row}[{side}]",
         "extra_info": {"side": side},
         "stats": {"median": best * 2, "min": best, "rounds": 3, "data": [best] * 3},
     }
@@ -30,13 +32,13 @@ def _report(compiled: float = 10e-6, pure: float = 24e-6) -> dict[str, Any]:
         },
         "datetime": "2025-01-01T00:00:00+00:00",
         "benchmarks": [
-            _benchmark("pad", "compiled", 0.1e-6),
-            _benchmark("pad", "pure", 0.4e-6),
-            _benchmark("pad", "wechatpy", 0.3e-6),
-            _benchmark("parse_query", "shared", 2e-6),
-            _benchmark("whole path", "compiled", compiled),
-            _benchmark("whole path", "pure", pure),
-            _benchmark("whole path", "wechatpy", 60e-6),
+            benchmark("pad", "compiled", 0.1e-6),
+            benchmark("pad", "pure", 0.4e-6),
+            benchmark("pad", "wechatpy", 0.3e-6),
+            benchmark("parse_query", "shared", 2e-6),
+            benchmark("whole path", "compiled", compiled),
+            benchmark("whole path", "pure", pure),
+            benchmark("whole path", "wechatpy", 60e-6),
         ],
     }
 

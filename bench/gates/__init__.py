@@ -1,0 +1,1 @@
+"""Gates for CI: what may not get slower than the committed baseline, and by how much."""
