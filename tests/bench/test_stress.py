@@ -19,6 +19,7 @@ from wechatpy import create_reply, parse_message
 from wechatpy.crypto import WeChatCrypto
 
 from bench.load.account import ACCOUNT_ID, APP_ID, CALLBACK_PATH, ENCODING_AES_KEY, TOKEN
+from bench.load.servers import Row
 from bench.percentiles import percentiles
 from bench.stress.__main__ import main
 from bench.stress.messages import Delivery, Followers, Message, deliver
@@ -27,6 +28,7 @@ from bench.stress.plot import draw
 from bench.stress.profiles import PROFILES, Profile, Stage
 from bench.stress.record import Record
 from bench.stress.replies import Fault, fault_of
+from bench.stress.runner import Plan, run
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = int(time.time())
@@ -314,6 +316,51 @@ def test_a_server_that_makes_its_replies_twice_fails_redeliveries(tmp_path: Path
     assert status == 1
     assert document["failures"].keys() <= {"differs", "wrong", "unreadable"}
     assert 0 < document["failures"]["differs"] <= document["redeliveries"]
+
+
+REFUSING = """
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        with open(sys.argv[2], "ab") as taken:
+            taken.write(b"%s %s\\n" % (self.path.encode(), body.hex().encode()))
+        self.send_response(503)
+        self.end_headers()
+
+ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+"""Refuses every callback, and keeps it."""
+
+
+def test_a_message_that_is_not_answered_is_tried_three_times_signed_anew(tmp_path: Path) -> None:
+    refusing = Row(
+        name="refusing",
+        title="refusing",
+        setup="",
+        command=lambda port, _directory: ["-c", REFUSING, str(port), str(tmp_path / "taken")],
+        needs=(),
+    )
+    profile = PROFILES["smoke"].scaled(2, 10)
+    record = run(Plan(name="smoke", profile=profile, row=refusing, results=tmp_path)).record
+    tries: dict[str, list[dict[str, str]]] = {}
+    for line in (tmp_path / "taken").read_text().splitlines():
+        target, body = line.split()
+        delivery = Delivery(target, {}, bytes.fromhex(body))
+        tries.setdefault(opened(delivery), []).append(query_of(delivery))
+    assert tries
+    for queries in tries.values():
+        assert len(queries) == 3
+        assert len({query["nonce"] for query in queries}) == 3
+        assert len({query["msg_signature"] for query in queries}) == 3
+    assert record["tries"] == {"first": len(tries), "retry": 2 * len(tries)}
+    assert record["failures"] == {"status": 3 * len(tries)}
 
 
 @pytest.mark.parametrize(

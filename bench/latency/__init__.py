@@ -1,0 +1,1 @@
+"""Latency at a constant arrival rate, which no slow answer holds up."""
