@@ -105,6 +105,12 @@ _HEADINGS: Final = (
 )
 
 
+def markdown_table(document: dict[str, Any]) -> str:
+    """Return the table for a document, from what the JSON holds."""
+    rows = [_cells(row, points) for row, points in document["rows"].items()]
+    return table.markdown(_HEADINGS, rows)
+
+
 def main() -> int:
     """Run it and return the exit status."""
     parser = argparse.ArgumentParser(
@@ -134,11 +140,10 @@ def main() -> int:
         "rows": found,
     }
     options.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    rows = [_cells(row, points) for row, points in found.items()]
     if options.markdown:
-        print(table.markdown(_HEADINGS, rows))
+        print(markdown_table(document))
     else:
-        table.show(_HEADINGS, rows)
+        table.show(_HEADINGS, [_cells(row, points) for row, points in found.items()])
     return int(any(growth(points) > FLAT_MIB for points in found.values()))
 
 

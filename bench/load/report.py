@@ -237,6 +237,7 @@ def as_json(
             "warm_up_seconds": WARM_UP_SECONDS,
             "timestamp_window": plan.timestamp_window,
         },
+        "notes": describe(plan, cores, summaries),
         "goals": goal_lines(summaries),
         "summary": [
             asdict(one)
@@ -256,3 +257,14 @@ def _generator_version(name: str) -> str:
     # It prints its version and leaves with an error, for it was given no address.
     told = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False, timeout=5)
     return told.stdout.partition(" [")[0] or name
+
+
+def summaries_of(document: dict[str, Any]) -> list[Summary]:
+    """Return the summaries that as_json wrote down."""
+    return [
+        Summary(
+            **one
+            | {name: Spread(**one[name]) for name in ("requests_per_second", "p50_ms", "p99_ms")}
+        )
+        for one in document["summary"]
+    ]

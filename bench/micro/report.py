@@ -141,6 +141,7 @@ def as_json(report: dict[str, Any], rows: Sequence[Row], aes_of_wechatpy: str) -
         "python": sys.version,
         "versions": versions_of(_PACKAGES),
         "wechatpy_aes": aes_of_wechatpy,
+        "notes": describe(report, aes_of_wechatpy),
         "goals": goal_lines(rows),
         "unit": "seconds",
         "rows": [
@@ -153,6 +154,14 @@ def as_json(report: dict[str, Any], rows: Sequence[Row], aes_of_wechatpy: str) -
             for row in rows
         ],
     }
+
+
+def rows_of(document: dict[str, Any]) -> list[Row]:
+    """Return the rows that as_json wrote down."""
+    return [
+        Row(one["row"], {Side(side): stats for side, stats in one["sides"].items()})
+        for one in document["rows"]
+    ]
 
 
 def _cpu(machine: dict[str, Any]) -> str:
