@@ -41,7 +41,7 @@ _HEADINGS: Final = (
     "errors",
     "lag p99",
     "server CPU",
-    "generator CPU",
+    "sender CPU",
 )
 _SPREAD: Final = frozenset(("p50", "p99"))
 """Levels shown with what they lie between; the JSON has it for all."""
