@@ -46,14 +46,16 @@ class MemoryStore:
 
     async def commit(self, steps: Sequence[Step]) -> list[Outcome]:
         """Take the steps in order."""
-        now = self._clock()
-        return [self._step(step, now) for step in steps]
+        return [self.take_step(step) for step in steps]
 
-    def _step(self, step: Step, now: float) -> Outcome:
-        if isinstance(step, Ack | Retry | Hold):
+    def take_step(self, step: Step) -> Outcome:
+        """Take one step, now."""
+        now = self._clock()
+        if isinstance(step, (Ack, Retry, Hold)):
             return self._entry_step(step, now)
         outcome, entries = self._claims.advance(step, now)
-        self._store(entries, now)
+        if entries:
+            self._store(entries, now)
         return outcome
 
     def _entry_step(self, step: EntryStep, now: float) -> Outcome:

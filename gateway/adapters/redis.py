@@ -154,12 +154,12 @@ _ENCODERS: Final[dict[type[Step], Callable[[Any], list[Any]]]] = {
     Claim: lambda s: [1, s.key, s.owner, _payloads(s.entries), s.reply, s.again, s.resume],
     Finish: lambda s: [2, s.key, s.owner, s.reply, _payloads(s.late)],
     GiveUp: lambda s: [3, s.key, s.reply, _payload(s.entry)],
-    Release: lambda s: [4, *s],
-    Renew: lambda s: [5, *s],
+    Release: lambda s: [4, s.key, s.owner],
+    Renew: lambda s: [5, s.key, s.owner],
     Put: lambda s: [6, s.key, _payloads(s.entries), s.reply, s.given_up],
     Ack: lambda s: [7, s.lane, s.id, _payloads(s.entries)],
     Retry: lambda s: [8, s.lane, s.id, int(s.delay * 1000), s.deliveries],
-    Hold: lambda s: [9, *s],
+    Hold: lambda s: [9, s.lane, s.id, s.consumer],
 }
 """The steps by the numbers that the script knows them by."""
 

@@ -81,7 +81,7 @@ def create_app(settings: Settings, bot: Bot) -> GatewayApp:
         openapi_config=None,
         logging_config=None,
     )
-    return GatewayApp(litestar, endpoint)
+    return GatewayApp(litestar, endpoint, direct=settings.server.direct)
 
 
 def make_inbound(

@@ -29,7 +29,9 @@ def make_stores(settings: Settings, name: bytes) -> Stores:
     given = settings.store
     spill = FileSpill(given.spill, name.hex())
     archive = make_archive(settings) if given.archive else None
-    return Stores(make_store(settings), make_dead_letters(settings), spill, archive)
+    store = make_store(settings)
+    take_step = store.take_step if isinstance(store, MemoryStore) else None
+    return Stores(store, make_dead_letters(settings), spill, archive, take_step)
 
 
 def make_store(settings: Settings) -> Store:

@@ -10,9 +10,14 @@ from litestar import asgi
 from litestar.handlers import ASGIRouteHandler
 from litestar.types import HTTPScope, Receive, Scope, Send
 
-from gateway.http.callback import NOT_ALLOWED, NOT_FOUND, Answer, CallbackEndpoint, Request
+from gateway.http.callback import NOT_FOUND, Answer, CallbackEndpoint, Request, headers_of
 
 PATH = "/wechat"
+
+
+def is_callback(path: str) -> bool:
+    """Tell whether a path is the callback's, with or without an account's name."""
+    return path.startswith(f"{PATH}/") or path == PATH
 
 
 def callback_route(endpoint: CallbackEndpoint) -> ASGIRouteHandler:
@@ -24,10 +29,7 @@ def callback_route(endpoint: CallbackEndpoint) -> ASGIRouteHandler:
     async def callback(scope: Scope, receive: Receive, send: Send) -> None:
         answer = await _answer(endpoint, cast("HTTPScope", scope), receive, running)
         headers = [(b"content-length", b"%d" % len(answer.body))]
-        if answer.media_type:
-            headers.append((b"content-type", answer.media_type.encode()))
-        if answer is NOT_ALLOWED:
-            headers.append((b"allow", b"GET, POST"))
+        headers += [(name.encode(), value.encode()) for name, value in headers_of(answer)]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body, "more_body": False})
 

@@ -9,16 +9,16 @@ import os
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from functools import partial
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from gateway.errors import Reason, Refused, StoreDown, place_of
 from gateway.http.patience import Patience, TooSlow
 from gateway.http.refusals import Refusals
 from gateway.http.trace import trace_of
-from gateway.inbound.context import Context
-from gateway.inbound.deliveries import Deliveries
+from gateway.inbound.deliveries import Deliveries, Delivery
 from gateway.inbound.ingest import HandlerFailed
 from gateway.protocol.account import Account
 from gateway.protocol.callback import SUCCESS, Received, echo, receive, respond
@@ -29,7 +29,7 @@ from gateway.protocol.replies import Reply
 _log = logging.getLogger("gateway.callback")
 
 
-class Answer(NamedTuple):
+class Answer(Struct, frozen=True, gc=False):
     """What goes back: a status, the body's media type (empty where there is no body), the body."""
 
     status: int
@@ -49,6 +49,14 @@ NOT_FOUND: Final = Answer(404, "", b"")
 NOT_ALLOWED: Final = Answer(405, "", b"")
 BROKEN: Final = Answer(500, "", b"")
 
+_Headers = list[tuple[str, str]]
+
+
+def headers_of(answer: Answer) -> _Headers:
+    """Return an answer's headers but its length; not to be changed."""
+    return _NOT_ALLOWED_HEADERS if answer is NOT_ALLOWED else _HEADERS[answer.media_type]
+
+
 _REFUSALS: Final = {Reason.ACCOUNT: NOT_FOUND, Reason.SIZE: TOO_LARGE}
 """The refusals that are not REFUSED: they tell nothing that a sender could not find out anyway."""
 
@@ -56,6 +64,12 @@ _REFUSALS: Final = {Reason.ACCOUNT: NOT_FOUND, Reason.SIZE: TOO_LARGE}
 _TEXT: Final = "text/plain; charset=utf-8"
 _XML: Final = "text/xml; charset=utf-8"
 _JSON: Final = "application/json"
+
+_HEADERS: Final[dict[str, _Headers]] = {
+    "": [],
+    **{media_type: [("content-type", media_type)] for media_type in (_TEXT, _XML, _JSON)},
+}
+_NOT_ALLOWED_HEADERS: Final[_Headers] = [("allow", "GET, POST")]
 
 
 class RandomBlocks:
@@ -120,7 +134,8 @@ class CallbackEndpoint:
         clock: Callable[[], float] = time.time,
         random: Callable[[], bytes] | None = None,
     ) -> None:
-        self._max_body = max_body
+        self.max_body = max_body
+        """Bytes of a body at most."""
         self._accounts = dict(accounts)
         if len(accounts) == 1:
             # The only account answers without its name too: /wechat is /wechat/NAME.
@@ -137,54 +152,67 @@ class CallbackEndpoint:
         That may be long after it was answered: a handler goes on where its reply came too late.
         """
         account = self._accounts.get(request.name)
-        try:
-            await self._take(account, request)
-            return
-        except Refused as refused:
-            reason = refused.reason
-        except TooSlow:
-            reason = Reason.SLOW
-        # What the sender calls an account that is none is not ours to repeat.
-        self._refusals.count("-" if account is None else account.name, reason)
-        request.answer(_REFUSALS.get(reason, REFUSED))
-
-    async def _take(self, account: Account | None, request: Request) -> None:
-        if account is None:
-            raise Refused(Reason.ACCOUNT)
-        if request.method == "POST":
-            body = await self._patience.wait(request.read(self._max_body))
+        if request.method == "POST" and account is not None:
+            try:
+                body = await self._patience.wait(request.read(self.max_body))
+            except TooSlow:
+                self.refuse(request, Reason.SLOW)
+                return
             if body is None:
-                raise Refused(Reason.SIZE)
-            await self._handle(account, request, body)
+                self.refuse(request, Reason.SIZE)
+            else:
+                await self.handle(request, body)
+        elif account is None:
+            self.refuse(request, Reason.ACCOUNT)
         elif request.method == "GET":
-            echoed = echo(account, parse_query(request.raw_query), self.clock())
-            request.answer(Answer(200, _TEXT, echoed))
+            self._verify_url(account, request)
         else:
             request.answer(NOT_ALLOWED)
 
-    async def _handle(self, account: Account, request: Request, body: bytes) -> None:
-        """Answer a message or event; raise Refused where it is not WeChat's."""
+    async def handle(self, request: Request, body: bytes) -> None:
+        """Answer a POST whose body was read; return as ``answer`` does."""
+        account = self._accounts.get(request.name)
+        if account is None:
+            self.refuse(request, Reason.ACCOUNT)
+            return
         try:
             received = receive(account, request.raw_query, body, self.clock())
             if account.is_plain and account.refuse_replays:
                 await self._refuse_replay(account, parse_query(request.raw_query), body)
             await self._deliveries.answer(_Delivery(self, account, request, received))
-        except Refused:
-            raise
+        except Refused as refused:
+            self.refuse(request, refused.reason)
         except HandlerFailed:
             pass
         except StoreDown as down:
-            _log.error("callback not taken: %s account=%s", down, account.name)
+            _log.error("callback not taken: %s account=%s", down, request.name)
         except Exception as error:
             _log.error(
                 "callback failed error=%s at=%s account=%s trace=%s; WeChat will try again",
                 type(error).__name__,
                 place_of(error),
-                account.name,
+                request.name,
                 trace_of(request.header("traceparent")) or "-",
             )
-        # Where nothing was answered, WeChat tries again.
-        request.answer(BROKEN)
+        if not request.answered:
+            # WeChat tries again.
+            request.answer(BROKEN)
+
+    def _verify_url(self, account: Account, request: Request) -> None:
+        """Answer the console's URL verification."""
+        try:
+            echoed = echo(account, parse_query(request.raw_query), self.clock())
+        except Refused as refused:
+            self.refuse(request, refused.reason)
+        else:
+            request.answer(Answer(200, _TEXT, echoed))
+
+    def refuse(self, request: Request, reason: Reason) -> None:
+        """Refuse a request, and count why."""
+        account = self._accounts.get(request.name)
+        # What the sender calls an account that is none is not ours to repeat.
+        self._refusals.count("-" if account is None else account.name, reason)
+        request.answer(_REFUSALS.get(reason, REFUSED))
 
     async def _refuse_replay(self, account: Account, query: Query, body: bytes) -> None:
         """Raise Refused where these timestamp and nonce came before with another body.
@@ -198,24 +226,27 @@ class CallbackEndpoint:
             raise Refused(Reason.REPLAY)
 
 
-class _Delivery:
+class _Delivery(Delivery):
     """A received message, on its way to its answer."""
 
-    __slots__ = ("_endpoint", "_received", "_request", "context", "key", "message")
+    __slots__ = ("_endpoint", "_received", "_request")
 
     def __init__(
         self, endpoint: CallbackEndpoint, account: Account, request: Request, received: Received
     ) -> None:
+        super().__init__(account, request.raw_query, arrived_at=endpoint.clock())
         self._endpoint = endpoint
         self._request = request
         self._received = received
         self.message = received.message
         self.key = dedupe_key(account.app_id, received.message)
-        # Not by a method of this object: the two would make a cycle, for the collector to find.
-        trace_id = partial(_trace_id, request, self.key)
-        self.context = Context(
-            account, request.raw_query, trace_id=trace_id, arrived_at=endpoint.clock()
-        )
+
+    def find_trace_id(self) -> str:
+        """Return the id of the caller's W3C trace, or the message's own, each delivery's the same.
+
+        A dedupe key is as long as a trace id, and as random.
+        """
+        return trace_of(self._request.header("traceparent")) or self.key.hex()
 
     def age(self) -> float:
         """Return how many seconds after its message this was sent, by WeChat's clock; 0 unknown.
@@ -232,7 +263,7 @@ class _Delivery:
         if reply is None:
             return SUCCESS
         now, random = int(self._endpoint.clock()), self._endpoint.random()
-        return respond(self.context.account, self._received, reply, now, random)
+        return respond(self.account, self._received, reply, now, random)
 
     def answer(self, body: bytes) -> None:
         """Answer, unless it is answered already."""
@@ -243,14 +274,6 @@ class _Delivery:
         else:
             media_type = _XML
         self._request.answer(Answer(200, media_type, body))
-
-
-def _trace_id(request: Request, key: bytes) -> str:
-    """Return the id of the caller's W3C trace; else the message's own, the same for each delivery.
-
-    A dedupe key is as long as a trace id, and as random.
-    """
-    return trace_of(request.header("traceparent")) or key.hex()
 
 
 def _digest(data: bytes) -> bytes:

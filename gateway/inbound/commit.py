@@ -1,8 +1,8 @@
 """Group commit: the steps of concurrent callbacks share one round trip to the store."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from typing import Any, Final
 
 from gateway.errors import StoreDown
 from gateway.inbound.claims import Outcome, Step
@@ -16,20 +16,40 @@ _Waiting = tuple[Step, asyncio.Future[Outcome] | None]
 Commit = Callable[[Sequence[Step]], Awaitable[Sequence[Outcome | StoreDown]]]
 """Takes steps; one may fail alone, its error in the place of its outcome."""
 
+TakeStep = Callable[[Step], Outcome]
+"""Takes a step within this process, where nothing is to be waited for and nothing can fail."""
+
+
+class _Known:
+    """An outcome that is there already, to be awaited like one that is not."""
+
+    __slots__ = ("_outcome",)
+
+    def __init__(self, outcome: Outcome) -> None:
+        self._outcome = outcome
+
+    def __await__(self) -> Generator[Any, None, Outcome]:
+        return self._outcome
+        yield  # makes it a generator
+
 
 class GroupCommit:
     """Sends steps to a store in batches: at once where it is idle, else with the next batch.
 
-    A batch that fails fails each of its steps, with an error of its own.
+    A batch that fails fails each of its steps, with an error of its own. A store that is in this
+    process needs no batches: its ``take_step`` is called.
     """
 
-    def __init__(self, commit: Commit) -> None:
+    def __init__(self, commit: Commit, take_step: TakeStep | None = None) -> None:
         self._commit = commit
+        self._take_step = take_step
         self._waiting: list[_Waiting] = []
         self._sending: asyncio.Task[None] | None = None
 
-    def submit(self, step: Step) -> asyncio.Future[Outcome]:
+    def submit(self, step: Step) -> Awaitable[Outcome]:
         """Return what will hold the step's outcome, or the error of its batch."""
+        if self._take_step is not None:
+            return _Known(self._take_step(step))
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Outcome] = loop.create_future()
         self._add(loop, step, future)
@@ -37,7 +57,10 @@ class GroupCommit:
 
     def post(self, step: Step) -> None:
         """Send a step whose outcome nobody waits for."""
-        self._add(asyncio.get_running_loop(), step, None)
+        if self._take_step is not None:
+            self._take_step(step)
+        else:
+            self._add(asyncio.get_running_loop(), step, None)
 
     def _add(
         self, loop: asyncio.AbstractEventLoop, step: Step, future: asyncio.Future[Outcome] | None

@@ -1,6 +1,6 @@
 """What a handler may ask about the delivery that it handles, beside the message itself."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from urllib.parse import parse_qsl
 
@@ -10,14 +10,14 @@ from gateway.protocol.account import Account
 class Context:
     """One delivery of a message; trace id and query are worked out when they are asked for."""
 
-    __slots__ = ("_query", "_trace", "_trace_id", "account", "arrived_at", "attempt", "raw_query")
+    __slots__ = ("_query", "_trace_id", "account", "arrived_at", "attempt", "raw_query")
 
     def __init__(
         self,
         account: Account,
         raw_query: bytes,
         *,
-        trace_id: Callable[[], str],
+        trace_id: str = "",
         attempt: int = 1,
         arrived_at: float = 0.0,
     ) -> None:
@@ -30,8 +30,7 @@ class Context:
         try."""
         self.arrived_at = arrived_at
         """When it arrived, in Unix seconds; 0 for a background handler."""
-        self._trace = trace_id
-        self._trace_id = ""
+        self._trace_id = trace_id
         self._query: Mapping[str, str] | None = None
 
     @property
@@ -41,8 +40,12 @@ class Context:
         The key is the same for each delivery of the message. Stands in the log lines.
         """
         if not self._trace_id:
-            self._trace_id = self._trace()
+            self._trace_id = self.find_trace_id()
         return self._trace_id
+
+    def find_trace_id(self) -> str:
+        """Return the trace id where none was given: whoever has the request overrides this."""
+        return ""
 
     @property
     def query(self) -> Mapping[str, str]:

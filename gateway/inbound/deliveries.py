@@ -8,10 +8,13 @@ store. The reply that is not there in time goes by the settings' ``late_reply``.
 import asyncio
 import logging
 import time
-from collections import OrderedDict
+from abc import abstractmethod
+from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
+
+from msgspec.structs import replace
 
 from gateway.errors import StoreDown
 from gateway.inbound.claims import (
@@ -27,8 +30,9 @@ from gateway.inbound.claims import (
 )
 from gateway.inbound.commit import GroupCommit
 from gateway.inbound.context import Context
-from gateway.inbound.ingest import Ingest, Match
+from gateway.inbound.ingest import Ingest
 from gateway.inbound.outbox import NOBODY, Outbox
+from gateway.inbound.router import Match
 from gateway.inbound.stored import store_message, store_reply
 from gateway.protocol.callback import SUCCESS
 from gateway.protocol.messages import Message
@@ -81,19 +85,23 @@ class Promise(NamedTuple):
     late_reply: LateReply
 
 
-class Delivery(Protocol):
-    """One delivery of a message, as it came in."""
+class Delivery(Context):
+    """One delivery of a message, as it came in; what its handler knows of it, too."""
 
-    context: Context
+    __slots__ = ("key", "message")
+
     message: Message
     key: bytes
 
+    @abstractmethod
     def age(self) -> float:
         """Return how many seconds after its message this was sent, by WeChat's clock; 0 unknown."""
 
+    @abstractmethod
     def seal(self, reply: Reply | None) -> bytes:
         """Return the body that answers with this reply."""
 
+    @abstractmethod
     def answer(self, body: bytes) -> None:
         """Answer, unless it is answered already."""
 
@@ -101,19 +109,20 @@ class Delivery(Protocol):
 class _Run:
     """A message that this process handles, or waits for."""
 
-    __slots__ = ("age", "attempt", "delivery", "ended", "handling", "overdue", "renewed", "started")
-
     def __init__(self, delivery: Delivery, started: float) -> None:
         self.delivery = delivery
         self.started = started
-        self.renewed = started
-        self.attempt = 1
-        self.age = 0.0
-        """Seconds that the message was old at the start."""
-        self.handling = False
-        self.overdue = False
-        self.ended: asyncio.Future[None] | None = None
-        """Made by the first that waits for the end."""
+
+    # Of the class until they change, which for most messages they never do.
+    renewed = 0.0
+    """When its claim was renewed; 0 before the first time."""
+    attempt = 1
+    age = 0.0
+    """Seconds that the message was old at the start."""
+    handling = False
+    overdue = False
+    ended: asyncio.Future[None] | None = None
+    """Made by the first that waits for the end."""
 
 
 class Deliveries:
@@ -137,7 +146,9 @@ class Deliveries:
         self._outbox = outbox
         self._on_stored = on_stored
         self._runs: dict[bytes, _Run] = {}
-        self._recent: OrderedDict[bytes, bytes] = OrderedDict()
+        self._recent: dict[bytes, bytes] = {}
+        self._oldest: deque[bytes] = deque()
+        """The keys of what is recent, in the order in which they go."""
         self._sweeping = False
         self._giving_up: set[asyncio.Task[None]] = set()
 
@@ -182,15 +193,15 @@ class Deliveries:
         """Claim the message for this process; return whether its delivery is done with."""
         delivery = run.delivery
         match = self._ingest.find(delivery.message)
-        entries = self._outbox.entries(delivery.key, delivery.message, delivery.context)
+        entries = self._outbox.entries(delivery.key, delivery.message, delivery)
         reply = b""
         if match.route.background:
-            entries += (store_message(delivery.key, delivery.message, delivery.context),)
+            entries += (store_message(delivery.key, delivery.message, delivery),)
             reply = delivery.seal(match.route.instant)
         claim = Claim(delivery.key, self._owner, entries, reply, again)
         outcome = await self._commit.submit(claim)
         if outcome.state is State.IN_FLIGHT:
-            outcome = await self._wait(run, claim._replace(again=True), outcome)
+            outcome = await self._wait(run, replace(claim, again=True), outcome)
         if outcome.state is State.DONE:
             self._know(delivery, outcome.reply)
         elif outcome.state is State.IN_FLIGHT:
@@ -208,11 +219,11 @@ class Deliveries:
 
     async def _handle(self, run: _Run, match: Match) -> bool:
         """Run the handler and answer with what it returns."""
-        delivery, context = run.delivery, run.delivery.context
-        context.attempt = run.attempt
+        delivery = run.delivery
+        delivery.attempt = run.attempt
         run.handling = True
         try:
-            reply = await self._ingest.answer(match, delivery.message, context)
+            reply = await self._ingest.answer(match, delivery.message, delivery)
             body = delivery.seal(reply)
         except BaseException:
             self._commit.post(Release(delivery.key, self._owner))
@@ -225,7 +236,7 @@ class Deliveries:
             return True
         late: tuple[Entry, ...] = ()
         if self._late_reply is not LateReply.SUCCESS:
-            late = store_reply(context.account.name, delivery.message, reply)
+            late = store_reply(delivery.account.name, delivery.message, reply)
         outcome = await self._finish_late(Finish(delivery.key, self._owner, body, late))
         run.handling = False
         if outcome.state is not State.DONE:
@@ -292,7 +303,7 @@ class Deliveries:
         entry = store_message(
             delivery.key,
             delivery.message,
-            delivery.context,
+            delivery,
             late=True,
             with_reply=self._late_reply is not LateReply.SUCCESS,
             # Nobody else may have it while its claim holds.
@@ -304,8 +315,9 @@ class Deliveries:
     def _know(self, delivery: Delivery, reply: bytes) -> None:
         """Answer, and remember the answer for later deliveries."""
         self._recent[delivery.key] = reply
-        if len(self._recent) > MAX_RECENT:
-            self._recent.popitem(last=False)
+        self._oldest.append(delivery.key)
+        if len(self._oldest) > MAX_RECENT:
+            self._recent.pop(self._oldest.popleft(), None)
         delivery.answer(reply)
 
     def _watch(self) -> None:
@@ -319,7 +331,7 @@ class Deliveries:
         for run in self._runs.values():
             if not run.handling:
                 continue
-            if now - run.renewed >= LEASE_SECONDS / 3:
+            if now - (run.renewed or run.started) >= LEASE_SECONDS / 3:
                 run.renewed = now
                 self._commit.post(Renew(run.delivery.key, self._owner))
             if now - run.started >= self._deadline and not run.overdue:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -12,7 +12,7 @@ from gateway.errors import GatewayError, place_of
 from gateway.inbound.bot import Bot, Middleware, Route
 from gateway.inbound.context import Context
 from gateway.inbound.handlers import Call, bind_handler
-from gateway.inbound.router import Router
+from gateway.inbound.router import Match, Router
 from gateway.protocol.messages import Message
 from gateway.protocol.replies import Reply, displayable, to_reply
 
@@ -24,13 +24,6 @@ _log = logging.getLogger("gateway.inbound")
 
 class HandlerFailed(Exception):
     """A handler raised and nothing answered for it; logged already, the cause attached."""
-
-
-class Match(NamedTuple):
-    """The route that takes a message, and what its pattern found."""
-
-    route: Route
-    found: re.Match[str] | None
 
 
 class Ingest:
@@ -46,8 +39,7 @@ class Ingest:
 
     def find(self, message: Message) -> Match:
         """Return what takes the message."""
-        found = self._router.find(message)
-        return self._unmatched if found is None else Match(*found)
+        return self._router.find(message) or self._unmatched
 
     async def answer(self, match: Match, message: Message, context: Context) -> Reply | None:
         """Return the reply to a message, or None for a bare ``success``.

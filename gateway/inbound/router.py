@@ -11,12 +11,19 @@ _LOOKED_UP: Final = (str, int, float, NoneType)
 """The types of value that stand for themselves in a dict; fields of others may not be hashable."""
 
 
+class Match(NamedTuple):
+    """The route that takes a message, and what its pattern found."""
+
+    route: Route
+    found: re.Match[str] | None
+
+
 class _Plan(NamedTuple):
     """The routes that one class of message can take."""
 
     exact: dict[str, dict[Any, int]]
     """Field to value to the first route whose one condition that is."""
-    scanned: list[tuple[int, Route]]
+    scanned: list[tuple[int, Match]]
     """All others, in order."""
 
 
@@ -29,36 +36,39 @@ class Router:
     """
 
     def __init__(self, bot: Bot) -> None:
-        self._routes = bot.routes()
+        self._unfound = [Match(route, None) for route in bot.routes()]
         self._plans: dict[type[Message], _Plan] = {}
 
-    def find(self, message: Message) -> tuple[Route, re.Match[str] | None] | None:
+    def find(self, message: Message) -> Match | None:
         """Return the first route that takes the message, with what its pattern found."""
         plan = self._plans.get(type(message)) or self._plan(type(message))
-        first = len(self._routes)
+        none = first = len(self._unfound)
         for field, table in plan.exact.items():
             value = getattr(message, field)
             if isinstance(value, _LOOKED_UP):
                 first = min(first, table.get(value, first))
-        for index, route in plan.scanned:
+        for index, match in plan.scanned:
             if index > first:
                 break
-            matched, found = _matches(route, message)
+            if not match.route.conditions:
+                return match
+            matched, found = _matches(match.route, message)
             if matched:
-                return route, found
-        return None if first == len(self._routes) else (self._routes[first], None)
+                return match if found is None else Match(match.route, found)
+        return None if first == none else self._unfound[first]
 
     def _plan(self, kind: type[Message]) -> _Plan:
         exact: dict[str, dict[Any, int]] = {}
-        scanned: list[tuple[int, Route]] = []
-        for index, route in enumerate(self._routes):
+        scanned: list[tuple[int, Match]] = []
+        for index, match in enumerate(self._unfound):
+            route = match.route
             if not issubclass(kind, route.kind):
                 continue
             if len(route.conditions) == 1 and _is_exact(route.conditions[0]):
                 condition = route.conditions[0]
                 exact.setdefault(condition.field, {}).setdefault(condition.value, index)
                 continue
-            scanned.append((index, route))
+            scanned.append((index, match))
             if not route.conditions:
                 break
         self._plans[kind] = plan = _Plan(exact, scanned)

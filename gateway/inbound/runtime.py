@@ -12,7 +12,7 @@ from gateway.errors import place_of
 from gateway.inbound.archiving import Archiver
 from gateway.inbound.background import Background
 from gateway.inbound.bot import Bot, EventRoute
-from gateway.inbound.commit import GroupCommit
+from gateway.inbound.commit import GroupCommit, TakeStep
 from gateway.inbound.consumer import Consumer, Policy, Shared
 from gateway.inbound.deliveries import Deliveries, Promise
 from gateway.inbound.event_handlers import EventHandler
@@ -56,10 +56,12 @@ class Stores(NamedTuple):
     spill: Spill
     archive: Archive | None = None
     """Where every callback is kept; None where the settings do not ask for it."""
+    take_step: TakeStep | None = None
+    """What takes a step of the store without waiting, where the store is in this process."""
 
     async def close(self) -> None:
         """Let go of them all."""
-        for one in self:
+        for one in (self.store, self.dead_letters, self.spill, self.archive):
             if one is not None:
                 await one.close()
 
@@ -96,7 +98,7 @@ class Inbound:
         """``name`` tells this process from all others: 8 random bytes."""
         self._stores = stores
         self._spilling = Spilling(stores.store, stores.spill, keep=terms.keep)
-        self._commit = GroupCommit(self._spilling.commit)
+        self._commit = GroupCommit(self._spilling.commit, stores.take_step)
         self._outside = outside
         ingest = Ingest(with_upstreams(bot, outside.upstreams))
         self._outbox = Outbox(

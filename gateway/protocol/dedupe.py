@@ -1,6 +1,6 @@
 """Which deliveries are the same message: the key that WeChat's retries share (PROTOCOL 3)."""
 
-from hashlib import blake2b
+from hashlib import sha256
 from typing import Any, Final
 
 from gateway.protocol.events import SubscribeMsgChange, SubscribeMsgPopup, SubscribeMsgSent
@@ -23,17 +23,13 @@ def dedupe_key(app_id: str, message: Message) -> bytes:
     get = message.raw.get
     # Subscription notices carry theirs inside a list, a template and a MsgID to an entry.
     wrapper = _NOTICES.get(type(message))
-    if wrapper is not None and get(wrapper) is None:
-        wrapper = "List"
+    noticed: Any = ""
+    if wrapper is not None:
+        noticed = get(wrapper) or get("List", "")
     parts = (
-        f"{app_id}\x1f{message.from_user_name}\x1f{message.create_time}"
-        f"\x1f{_text(get('MsgId'))}\x1f{_text(get('Event') or get('InfoType'))}"
-        f"\x1f{_text(get('EventKey') or get('AuthorizerAppid'))}\x1f{_text(get('MsgID'))}"
-        f"\x1f{'' if wrapper is None else _text(get(wrapper))}"
+        f"{app_id}\x1f{message.from_user_name}\x1f{message.create_time}\x1f{get('MsgId', '')}"
+        f"\x1f{get('Event') or get('InfoType', '')}"
+        f"\x1f{get('EventKey') or get('AuthorizerAppid', '')}\x1f{get('MsgID', '')}\x1f{noticed}"
     )
     # A digest, for senders decide how long the parts are. JSON can hold lone surrogates.
-    return blake2b(parts.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-
-
-def _text(value: Any) -> Any:
-    return "" if value is None else value
+    return sha256(parts.encode("utf-8", "surrogatepass")).digest()[:16]

@@ -37,6 +37,9 @@ class ServerSettings(Section):
     """Worker processes; as many as cores is enough."""
     max_body: int = Field(default=65536, ge=1024, le=1 << 20)
     """Bytes of a callback's body; a longer one is answered 413. WeChat's stay below 10 KiB."""
+    direct: bool = True
+    """Whether callbacks are taken from Granian without a task for each, by a part of it that is not
+    public; false leaves them to Granian's own scheduling, which is slower and else the same."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least that is logged."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.adapters import memory, redis, sqlite
 from gateway.inbound import claims
@@ -24,6 +25,7 @@ from gateway.inbound.claims import (
     Retry,
     State,
 )
+from gateway.inbound.ports import Store
 from tests.contracts.stores import ENTRY, OTHER, A, B, Stores, put, states, step
 from tests.services import RedisServer
 
@@ -55,6 +57,12 @@ def short_leases(monkeypatch: pytest.MonkeyPatch) -> float:
     return 0.2
 
 
+async def found(store: Store, claim: Claim) -> tuple[State, int]:
+    """Return how a message stands, and how many deliveries it had."""
+    outcome = await step(store, claim)
+    return outcome.state, outcome.attempt
+
+
 class TestClaims:
     """Who handles a message, and what its deliveries learn."""
 
@@ -63,8 +71,8 @@ class TestClaims:
     ) -> None:
         async def scenario() -> None:
             first, second = stores.open(), stores.open()
-            assert (await step(first, Claim(b"k", A)))[:2] == (FRESH, 1)
-            assert (await step(second, Claim(b"k", B)))[:2] == (IN_FLIGHT, 2)
+            assert await found(first, Claim(b"k", A)) == (FRESH, 1)
+            assert await found(second, Claim(b"k", B)) == (IN_FLIGHT, 2)
             done = await step(first, Finish(b"k", A, b"\x00\xff reply"))
             assert (done.state, done.reply) == (DONE, b"\x00\xff reply")
             third = await step(second, Claim(b"k", B))
@@ -101,7 +109,7 @@ class TestClaims:
             assert (await step(store, Release(b"k", B))).state is LOST
             assert (await step(store, Claim(b"k", B))).state is IN_FLIGHT
             assert (await step(store, Release(b"k", A))).state is DONE
-            assert (await step(store, Claim(b"k", B)))[:2] == (FRESH, 3)
+            assert await found(store, Claim(b"k", B)) == (FRESH, 3)
 
         stores.play(scenario)
 
@@ -164,7 +172,7 @@ class TestClaims:
             _forget_after(store, 0.1)
             await states(store, Claim(b"k", A), Finish(b"k", A, b"reply"))
             await asyncio.sleep(0.15)
-            assert (await step(store, Claim(b"k", B)))[:2] == (FRESH, 1)
+            assert await found(store, Claim(b"k", B)) == (FRESH, 1)
 
         stores.play(scenario)
 
@@ -262,7 +270,7 @@ class TestLateReplies:
             store = stores.open()
             resume = Claim(b"k", A, reply=b"success", resume=True)
             assert (await step(store, resume)).state is FRESH
-            assert (await step(store, resume._replace(owner=B))).state is IN_FLIGHT
+            assert (await step(store, replace(resume, owner=B))).state is IN_FLIGHT
             finish = Finish(b"k", A, b"success", (OTHER,), resumed=True)
             assert await states(store, finish, resume) == [DONE, DONE]
             assert len(await store.take("customer_service", A, 9)) == 1
@@ -313,7 +321,7 @@ class TestLateReplies:
             unseen = Put(b"k", (), b"reply of another")
             for first, second in ((given_up, unseen), (unseen, given_up)):
                 key = first.key + second.reply
-                await states(store, first._replace(key=key), second._replace(key=key))
+                await states(store, replace(first, key=key), replace(second, key=key))
                 assert (await step(store, Claim(key, A))).reply == b"success"
                 await step(store, Finish(key, A, b"reply", (OTHER,)))
             assert len(await store.take("customer_service", A, 9)) == 2
@@ -553,7 +561,7 @@ def test_any_steps_have_the_outcomes_that_the_rules_say(
     """Whatever is done in whichever order, in whichever batches: the same as in memory."""
     # Keys of their own for each example, for they share a store.
     salt = os.urandom(8)
-    salted = [[one._replace(key=salt + one.key) for one in batch] for batch in batches]
+    salted = [[replace(one, key=salt + one.key) for one in batch] for batch in batches]
 
     async def scenario() -> None:
         store, rules = stores.open(), memory.MemoryStore(keep=60)
@@ -572,8 +580,8 @@ def test_any_steps_have_the_outcomes_that_the_rules_say(
     stores.play(scenario)
 
 
-def _ageless(outcome: claims.Outcome) -> tuple[object, ...]:
-    return outcome._replace(age=0.0)
+def _ageless(outcome: claims.Outcome) -> claims.Outcome:
+    return replace(outcome, age=0.0)
 
 
 def _forget_after(store: object, seconds: float) -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.e2e.server import Server, running
 
 
-@pytest.fixture(scope="session", params=["rsgi", "rsgi-pure", "asgi", "uvicorn"])
+@pytest.fixture(scope="session", params=["rsgi", "rsgi-pure", "rsgi-tasks", "asgi", "uvicorn"])
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:

@@ -43,6 +43,7 @@ original_id = "{ACCOUNT_ID}"
 
 COMMANDS: Final = {
     "rsgi": ["-m", "gateway", "serve", "tests.e2e.bot:bot", "--port", "{port}"],
+    "rsgi-tasks": ["-m", "gateway", "serve", "tests.e2e.bot:bot", "--port", "{port}"],
     "rsgi-pure": ["-m", "gateway", "serve", "tests.e2e.bot:bot", "--port", "{port}"],
     "named": [
         *("-m", "gateway", "serve", "tests.e2e.bot:bot", "--port", "{port}", "--host", "localhost")
@@ -128,6 +129,8 @@ def start(kind: str, folder: Path, settings: str = ACCOUNTS, port: int = 0) -> S
     }
     if kind == "rsgi-pure" or os.environ.get("GATEWAY_NO_EXTENSIONS"):
         environment["GATEWAY_NO_EXTENSIONS"] = "1"
+    if kind == "rsgi-tasks":
+        environment["GATEWAY_SERVER__DIRECT"] = "false"
     command = [sys.executable, *(part.format(port=port) for part in COMMANDS[kind])]
     with log_file.open("ab") as log:
         process = subprocess.Popen(

@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.server import ROOT
 
-KERNELS = {"envelope", "fields", "padding", "signature"}
+KERNELS = {"document", "envelope", "fields", "padding", "signature", "signed"}
 
 
 def _build(folder: Path, **environment: str) -> zipfile.ZipFile:

@@ -1,7 +1,6 @@
 """A bot driven as the callback endpoint drives it, without HTTP around it."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any, Final
 
 from gateway import Bot, Context, Message, Reply
@@ -18,7 +17,7 @@ TRACE: Final = "0123456789abcdef0123456789abcdef"
 def make_context(
     query: bytes = b"",
     *,
-    trace_id: Callable[[], str] = lambda: TRACE,
+    trace_id: str = TRACE,
     attempt: int = 1,
 ) -> Context:
     """Return the Context of a delivery to the account ``main``."""

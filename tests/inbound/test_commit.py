@@ -118,11 +118,31 @@ def test_who_stopped_waiting_disturbs_nobody() -> None:
     async def scenario() -> None:
         store = Slow()
         commit = GroupCommit(store.commit)
-        gone, there = commit.submit(_claim(b"gone")), commit.submit(_claim(b"there"))
+        gone, there = (asyncio.ensure_future(commit.submit(_claim(k))) for k in (b"gone", b"there"))
         await _turn()
         gone.cancel()
         store.answers[0].set_result(None)
         assert (await there).reply == b"there"
         await commit.flush()
+
+    asyncio.run(scenario())
+
+
+def test_a_store_of_this_process_is_asked_at_once_and_without_a_batch() -> None:
+    async def scenario() -> None:
+        taken: list[bytes] = []
+
+        def take_step(step: Step) -> Outcome:
+            taken.append(_key(step))
+            return Outcome(State.DONE, reply=_key(step))
+
+        store = Slow()
+        commit = GroupCommit(store.commit, take_step)
+        waiting = commit.submit(_claim(b"1"))
+        commit.post(_claim(b"2"))
+        assert taken == [b"1", b"2"]
+        assert (await waiting).reply == b"1"
+        await commit.flush()
+        assert store.batches == []
 
     asyncio.run(scenario())

@@ -6,23 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway import Context
 from tests.inbound.driving import TRACE, make_context
+from tests.support import make_account
 
 
-def test_each_part_is_worked_out_once_and_only_when_asked() -> None:
+def test_a_trace_id_is_looked_for_once_and_only_when_asked() -> None:
     asked: list[str] = []
 
-    def tell(name: str, value: Any) -> Any:
-        def told() -> Any:
-            asked.append(name)
-            return value
+    class Asked(Context):
+        def find_trace_id(self) -> str:
+            asked.append("trace")
+            return TRACE
 
-        return told
-
-    context = make_context(trace_id=tell("trace", TRACE), attempt=2)
-    assert context.account.name == "main"
-    assert asked == []
-    assert (context.attempt, context.attempt) == (2, 2)
+    context = Asked(make_account(), b"", attempt=2)
+    assert (context.account.name, context.attempt) == ("main", 2)
     assert asked == []
     assert (context.trace_id, context.trace_id) == (TRACE, TRACE)
     assert asked == ["trace"]

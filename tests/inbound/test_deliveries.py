@@ -12,20 +12,21 @@ from gateway.adapters.memory import MemoryStore
 from gateway.errors import StoreDown
 from gateway.inbound import claims, deliveries
 from gateway.inbound.claims import Finish, GiveUp, Outcome, Step
-from gateway.inbound.deliveries import Deliveries, LateReply
+from gateway.inbound.deliveries import Deliveries, Delivery, LateReply
 from gateway.inbound.ingest import HandlerFailed
 from gateway.inbound.stored import BACKGROUND, CUSTOMER_SERVICE, stored_message
 from gateway.protocol.decode import decode
-from tests.inbound.driving import make_context, make_deliveries, registered
+from tests.inbound.driving import TRACE, make_deliveries, registered
+from tests.support import make_account
 
 CONTENT = "hello"
 
 
-class Arrival:
+class Arrival(Delivery):
     """A delivery whose answer can be looked at: the reply's text, or ``success``."""
 
     def __init__(self, content: str = CONTENT, key: bytes = b"key") -> None:
-        self.context: Context = make_context()
+        super().__init__(make_account(), b"", trace_id=TRACE)
         fields = {"FromUserName": "oUser", "MsgType": "text", "Content": content}
         self.message: Message = decode(fields)
         self.key = key

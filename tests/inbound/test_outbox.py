@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from gateway import CloudEvent, Message
+from gateway import CloudEvent, Context, Message
 from gateway.inbound.claims import Entry
 from gateway.inbound.outbox import NOBODY, Outbox, Subscription
 from gateway.inbound.ports import Callback
@@ -106,10 +106,11 @@ def test_everyone_who_wants_an_event_has_the_same_one_in_a_lane_of_their_own() -
     ids=["nobody", "another type", "no type"],
 )
 def test_where_nobody_wants_it_no_event_is_made(outbox: Outbox) -> None:
-    def asked() -> str:
-        raise AssertionError("an event was begun")
+    class Unasked(Context):
+        def find_trace_id(self) -> str:
+            raise AssertionError("an event was begun")
 
-    assert outbox.entries(KEY, TEXT, make_context(trace_id=asked)) == ()
+    assert outbox.entries(KEY, TEXT, Unasked(make_account(), b"")) == ()
 
 
 @pytest.mark.parametrize("wanted", [False, True], ids=["alone", "beside an event"])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.adapters.memory import MemoryStore
 from gateway.adapters.spill import FileSpill
@@ -116,7 +117,7 @@ def test_messages_wait_on_disk_and_drain_in_order(tmp_path: Path) -> None:
         for number in range(300):
             key = body = b"%03d" % number
             (outcome,) = await process.commit(Claim(key, A, (_entry(body),), b"success"))
-            assert outcome == (FRESH, 1, 0.0, b"")
+            assert outcome == Outcome(FRESH, 1)
         assert process.keeper.down == "the store is down"
         assert process.keeper.spilled_age() > 0
         assert store.bodies() == []
@@ -136,7 +137,7 @@ def test_dedupe_goes_on_in_the_process_and_is_told_to_the_store(tmp_path: Path) 
         await process.keeper.start()
         store.down = True
         claim, finish = Claim(b"k", A), Finish(b"k", A, b"reply")
-        assert _states(await process.commit(claim, claim._replace(owner=B))) == [FRESH, IN_FLIGHT]
+        assert _states(await process.commit(claim, replace(claim, owner=B))) == [FRESH, IN_FLIGHT]
         assert _states(await process.commit(finish, claim)) == [DONE, DONE]
         store.down = False
         await process.back()
@@ -234,7 +235,7 @@ def test_what_neither_store_nor_disk_takes_fails_alone_and_is_fresh_again(tmp_pa
         assert isinstance(plain, Outcome)
         assert isinstance(stored, StoreDown)
         assert "No space left" in str(stored)
-        (again,) = await Spilling.commit(keeper, [claim._replace(entries=())])
+        (again,) = await Spilling.commit(keeper, [replace(claim, entries=())])
         assert isinstance(again, Outcome)
         assert again.state is FRESH
 
@@ -270,7 +271,7 @@ def test_a_late_reply_is_the_stores_to_judge_where_its_claim_is(tmp_path: Path) 
         # What renews it here makes no claim of it.
         (_, refused) = await process.commit(Renew(b"k", A), late)
         assert isinstance(refused, StoreDown)
-        here = late._replace(key=b"here")
+        here = replace(late, key=b"here")
         assert _states(await process.commit(Claim(b"here", A), here)) == [FRESH, DONE]
         await process.close()
 

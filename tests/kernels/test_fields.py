@@ -144,6 +144,8 @@ SAMPLES = sorted((VECTORS / "messages").glob("*.xml"))
 def test_both_implementations_agree_on_any_bytes(document: bytes) -> None:
     pure, compiled = load_kernels("pure"), load_kernels("compiled")
     assert outcome(pure.extract, document) == outcome(compiled.extract, document)
+    for name in ("Content", "MsgType", "item", "A"):
+        assert outcome(pure.text_of, document, name) == outcome(compiled.text_of, document, name)
 
 
 @pytest.mark.compiled
@@ -159,6 +161,8 @@ def test_both_implementations_agree_on_spoiled_samples(
         document = document[:at] + piece + document[at + length :]
     pure, compiled = load_kernels("pure"), load_kernels("compiled")
     assert outcome(pure.extract, document) == outcome(compiled.extract, document)
+    for name in ("Content", "MsgType", "item", "A"):
+        assert outcome(pure.text_of, document, name) == outcome(compiled.text_of, document, name)
 
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_.\-]{0,8}", fullmatch=True)
@@ -211,3 +215,45 @@ def test_generated_documents_read_as_lxml_reads_them(children: list[tuple[str, s
         return
     for name in ("pure", "compiled"):
         assert load_kernels(name).extract(document) == expected
+
+
+@pytest.mark.parametrize(
+    ("inside", "text"),
+    [
+        ("<Encrypt><![CDATA[AA==]]></Encrypt>", b"AA=="),
+        ("<ToUserName>x</ToUserName>\n<Encrypt> \t\n AA==\x0b\n</Encrypt>\n", b"AA=="),
+        ("<Encrypt>A&amp;<![CDATA[B]]></Encrypt><!-- c -->", b"A&B"),
+        ("<Encrypt>\r\nAA==\r\n</Encrypt>", b"AA=="),
+        ("<Encrypt x='1'>AA==</Encrypt>", b"AA=="),
+        ("<Encrypt></Encrypt>", b""),
+        ("<Encrypt/>", b""),
+        ("<Encrypt>\u3000名</Encrypt>", "\u3000名".encode()),
+    ],
+)
+def test_the_text_of_one_element_is_read_without_the_others(
+    kernels: Kernels, inside: str, text: bytes
+) -> None:
+    assert kernels.text_of(f"<xml>{inside}</xml>".encode(), "Encrypt") == text
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        (b"<xml></xml>", "absent"),
+        (b"<xml><A>1</A></xml>", "absent"),
+        (b"<xml><Encrypt>1</Encrypt><Encrypt>2</Encrypt></xml>", "absent"),
+        (b"<xml><Encrypt><A>1</A></Encrypt></xml>", "absent"),
+        (b"<xml><A><Encrypt>1</Encrypt></A></xml>", "absent"),
+        (b"<xml><Encrypt>1</Encrypt>", "xml"),
+        (b"<xml><Encrypt>1</Encrypted></xml>", "xml"),
+        (b"<xml><Encrypt>1</Encrypt></xml>x", "xml"),
+        (b"<xml><Encrypt>\xff</Encrypt></xml>", "xml"),
+        (b'{"Encrypt": "1"}', "xml"),
+        (b"", "xml"),
+    ],
+)
+def test_where_there_is_no_such_text_the_reason_is_said(
+    kernels: Kernels, document: bytes, reason: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{reason}$"):
+        kernels.text_of(document, "Encrypt")

@@ -1,0 +1,146 @@
+"""Callbacks straight from Granian: no task each, and one turn of the event loop instead of three.
+
+Granian makes a task of each request before its body is read. Reading then takes the request
+through two more threads and back into the loop, where the task is woken. But nothing is wanted of a
+callback before its body is there. So the reading is started at once, in the thread that Granian
+announces a request in, and what is called when it ends, in the loop, answers the callback.
+
+The seam is private to Granian: the function that makes its scheduler of requests. Where a release
+has it in another shape nothing is changed and every request is a task, which is slower and else the
+same; then the line that says it is done is not in the log, and a test fails.
+"""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from typing import Any, Final
+
+from gateway.errors import Reason
+from gateway.http.asgi import is_callback
+from gateway.http.callback import BODY_SECONDS, CallbackEndpoint
+from gateway.http.eager import Eager
+from gateway.http.rsgi_request import RsgiRequest
+
+_log = logging.getLogger("gateway.callback")
+
+SWEEP: Final = 1.0
+"""Seconds between two looks for bodies that do not come."""
+
+Schedule = Callable[[Any], object]
+"""Takes a request as Granian announces it, its watcher. What it raises is lost."""
+
+
+class Direct:
+    """Takes the callbacks of one worker process."""
+
+    def __init__(self, endpoint: CallbackEndpoint) -> None:
+        self._endpoint = endpoint
+        self._eager: Eager | None = None
+        self._reading: dict[_Reading, tuple[Any, float]] = {}
+        """What is being read: its future, and when it began by the loop's clock. Added to in
+        Granian's thread, taken from in the loop's: each a single step under the interpreter's
+        lock."""
+
+    def install(self, app: Callable[..., Any]) -> None:
+        """Take the callbacks of an RSGI app, as soon as Granian makes a scheduler for it."""
+        try:
+            server: Any = import_module("granian.server.mp")
+            futures: Any = import_module("granian._futures")
+            make, scheduler, by_task = (
+                server._new_cbscheduler,
+                futures._BaseCBScheduler,
+                futures._cbsched_aioschedule,
+            )
+        except (ImportError, AttributeError):
+            return
+
+        def make_direct(
+            loop: asyncio.AbstractEventLoop, callback: Any, *rest: Any, **more: Any
+        ) -> Any:
+            # With anything around the app, such as a log of requests, it is left as it is.
+            if inspect.getclosurevars(callback).nonlocals.get("inner") != app:
+                return make(loop, callback, *rest, **more)
+            made = scheduler(loop, callback, None, None, None)
+            made._schedule_fn = self._schedule(loop, by_task(loop, made._ctx, callback))
+            return made
+
+        server._new_cbscheduler = make_direct
+
+    def close(self) -> None:
+        """Let go of what waits for callbacks."""
+        if self._eager is not None:
+            self._eager.close()
+
+    def _schedule(self, loop: asyncio.AbstractEventLoop, by_task: Schedule) -> Schedule:
+        """Return what takes callbacks from now on, and hands all else on."""
+        self._eager = Eager(loop)
+        _log.info("callbacks come straight from Granian, without a task for each")
+        loop.call_later(SWEEP, self._sweep, loop)
+        begin = partial(_Reading, self._endpoint, self._eager, self._reading)
+        limit = self._endpoint.max_body
+
+        def schedule(watcher: Any) -> None:
+            try:
+                scope = watcher.scope
+                path = scope.path
+                if scope.method == "POST" and is_callback(path):
+                    reading = begin(scope, watcher.proto, path)
+                    declared = reading.declared_size()
+                    if declared is not None and declared <= limit:
+                        reading.start(loop.time())
+                        return
+                by_task(watcher)
+            except Exception as error:
+                # What Granian lets go of unanswered gets a 500: WeChat tries again.
+                _log.error("callback not taken: %s", type(error).__name__)
+
+        return schedule
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give up on bodies that do not come."""
+        now = loop.time()
+        for future, began in list(self._reading.values()):
+            if now - began > BODY_SECONDS:
+                future.cancel()
+        loop.call_later(SWEEP, self._sweep, loop)
+
+
+class _Reading(RsgiRequest):
+    """A callback whose body is being read; called in the loop when it is there."""
+
+    __slots__ = ("_eager", "_endpoint", "_reading")
+
+    def __init__(
+        self,
+        endpoint: CallbackEndpoint,
+        eager: Eager,
+        reading: "dict[_Reading, tuple[Any, float]]",
+        scope: Any,
+        protocol: Any,
+        path: str,
+    ) -> None:
+        super().__init__(scope, protocol, "POST", path)
+        self._endpoint = endpoint
+        self._eager = eager
+        self._reading = reading
+
+    def start(self, now: float) -> None:
+        """Start to read, in Granian's thread."""
+        future: Any = self._protocol()
+        self._reading[self] = (future, now)
+        future.add_done_callback(self)
+
+    def __call__(self, future: Any) -> None:
+        del self._reading[self]
+        try:
+            body = future.result()
+        except asyncio.CancelledError:
+            self._endpoint.refuse(self, Reason.SLOW)
+        except Exception:
+            # The client went away, and there is nobody left to answer.
+            return
+        else:
+            self._eager.begin(self._endpoint.handle(self, body))
