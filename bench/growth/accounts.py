@@ -24,17 +24,17 @@ Message = tuple[str, bytes, bytes]
 
 
 def measure(scale: Scale) -> list[Row]:
-    """Measure each number of accounts on both sides."""
-    return [row for count in scale.accounts for row in _rows(count, scale)]
-
-
-def _rows(count: int, scale: Scale) -> list[Row]:
-    names = [f"account{number}" for number in range(count)]
-    messages = _messages(names, scale.messages)
-    sides = {side: _side(side, names, messages) for side in SIDES}
+    """Measure each number of accounts on both sides, all of them in turns."""
+    sides: dict[tuple[int, str], Side] = {}
+    for count in scale.accounts:
+        names = [f"account{number}" for number in range(count)]
+        messages = _messages(names, scale.messages)
+        sides |= {(count, side): _side(side, names, messages) for side in SIDES}
     # A run meets every message, and thereby every account, at least once.
-    timed = microseconds(sides, scale, least_calls=len(messages))
-    return [{"accounts": count, "side": side, "us": us._asdict()} for side, us in timed.items()]
+    timed = microseconds(sides, scale, least_calls=scale.messages)
+    return [
+        {"accounts": count, "side": side, "us": us._asdict()} for (count, side), us in timed.items()
+    ]
 
 
 def _messages(names: Sequence[str], count: int) -> list[Message]:

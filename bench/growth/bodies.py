@@ -26,29 +26,40 @@ _MIB: Final = 1 << 20
 
 
 def measure(scale: Scale) -> list[Row]:
-    """Measure each size on every side."""
-    return [row for kib in scale.body_kib for row in _rows(round(kib * _KIB), scale)]
-
-
-def _rows(size: int, scale: Scale) -> list[Row]:
-    content = content_for(size)
-    callback = callback_with(make_sender(), content)
-    crypto = WeChatCrypto(TOKEN, AES_KEY, APP_ID)
-    sides = {name: _gateway(name, callback) for name in ("compiled", "pure")}
-    sides["wechatpy"] = Side(wechatpy_path(crypto, callback))
-    for side in sides.values():
-        with side.around():
-            reply = side.call()
-        check_echo(crypto, reply if isinstance(reply, bytes) else str(reply).encode(), content)
+    """Measure each size on every side, all of them in turns."""
+    sides: dict[tuple[int, str], Side] = {}
+    for kib in scale.body_kib:
+        content = content_for(round(kib * _KIB))
+        callback = callback_with(make_sender(), content)
+        for name, side in _sides(callback).items():
+            _check(side, content)
+            sides[len(callback.body), name] = side
     return [
         {
-            "body_bytes": len(callback.body),
+            "body_bytes": size,
             "side": name,
             "us": us._asdict(),
-            "mib_per_second": len(callback.body) / _MIB / (us.median / 1e6),
+            "mib_per_second": size / _MIB / (us.median / 1e6),
         }
-        for name, us in microseconds(sides, scale).items()
+        for (size, name), us in microseconds(sides, scale).items()
     ]
+
+
+def _sides(callback: Callback) -> dict[str, Side]:
+    return {
+        **{name: _gateway(name, callback) for name in ("compiled", "pure")},
+        "wechatpy": Side(wechatpy_path(_crypto(), callback)),
+    }
+
+
+def _check(side: Side, content: str) -> None:
+    with side.around():
+        reply = side.call()
+    check_echo(_crypto(), reply if isinstance(reply, bytes) else str(reply).encode(), content)
+
+
+def _crypto() -> WeChatCrypto:
+    return WeChatCrypto(TOKEN, AES_KEY, APP_ID)
 
 
 def _gateway(name: str, callback: Callback) -> Side:

@@ -1,9 +1,9 @@
 """Times of calls that are compared: taken in turns, so that a slow moment meets all sides."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from bench.growth.scale import Scale
 from bench.load.report import Spread
@@ -11,6 +11,9 @@ from bench.load.report import Spread
 
 class WrongResult(Exception):
     """A measured call gave what it must not give."""
+
+
+_Name = TypeVar("_Name", bound=Hashable)
 
 
 class Side(NamedTuple):
@@ -21,14 +24,14 @@ class Side(NamedTuple):
 
 
 def microseconds(
-    sides: Mapping[str, Side], scale: Scale, least_calls: int = 1
-) -> dict[str, Spread]:
+    sides: Mapping[_Name, Side], scale: Scale, least_calls: int = 1
+) -> dict[_Name, Spread]:
     """Return what a call of each side takes, over the runs; each run makes ``least_calls`` or more.
 
     The calls of a warm-up, as many as a run's, do not count.
     """
     calls = {name: _calls(side, scale.seconds, least_calls) for name, side in sides.items()}
-    taken: dict[str, list[float]] = {name: [] for name in sides}
+    taken: dict[_Name, list[float]] = {name: [] for name in sides}
     for _ in range(scale.runs):
         for name, side in sides.items():
             taken[name].append(1e6 * _run(side, calls[name]) / calls[name])
