@@ -106,8 +106,8 @@ class Finding(NamedTuple):
             case _:
                 was, now = (_written(value) for value in (self.was, self.now))
                 return (
-                    f"{figure}: was {was}, is {now}: {self.change}, more than the "
-                    f"{100 * self.limit:.0f} % that may be lost; if it is meant: {RENEW}"
+                    f"{figure}: was {was}, is {now}: {self.change}, worse by more than the "
+                    f"{100 * self.limit:.0f} % allowed; if it is meant: {RENEW}"
                 )
 
 

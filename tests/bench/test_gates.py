@@ -44,8 +44,8 @@ def changed(figure: Figure, value: float) -> Figure:
 def test_a_ratio_that_lost_21_percent_fails_with_its_name_and_what_to_do() -> None:
     lines = told([WHOLE], [changed(WHOLE, 7.9)])
     assert lines[0] == (
-        "whole path, wechatpy/compiled: was 10.00, is 7.90: -21.0 %, more than the 20 % that may "
-        'be lost; if it is meant: make bench-baseline REASON="..."'
+        "whole path, wechatpy/compiled: was 10.00, is 7.90: -21.0 %, worse by more than the "
+        '20 % allowed; if it is meant: make bench-baseline REASON="..."'
     )
     assert lines[1:] == ["gates: 1 failed, 0 held"]
 
@@ -58,7 +58,7 @@ def test_a_ratio_that_lost_19_percent_or_nothing_passes(value: float) -> None:
 def test_11_percent_more_instructions_fail() -> None:
     lines = told([COUNTED], [changed(COUNTED, 111_000)], INSTRUCTIONS)
     assert lines[0].startswith(
-        "receive, instructions, pure: was 100,000, is 111,000: +11.0 %, more than the 10 %"
+        "receive, instructions, pure: was 100,000, is 111,000: +11.0 %, worse by more than the 10 % allowed"
     )
     assert lines[-1] == "gates: 1 failed, 0 held"
 
