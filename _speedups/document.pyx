@@ -1,12 +1,13 @@
-# The compiled twin of write_document in gateway/kernels/_document_py.py, whose docstrings are the
+# The compiled twin of write_reply in gateway/kernels/_document_py.py, whose docstrings are the
 # contract.
 #
 # Text goes from a string's own UTF-8 straight into the document; only text with characters that XML
 # cannot hold makes a detour over the twin's `legal`.
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t
+from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memchr, memcmp, memcpy
+from libc.string cimport memchr, memcmp, memcpy, strlen
 
 from gateway.kernels._document_py import legal
 
@@ -129,17 +130,39 @@ cdef int put_elements(Buffer* out, dict tree) except -1:
     return 0
 
 
-def write_document(tree: dict) -> bytes:
+cdef const char* TO = "<xml><ToUserName><![CDATA["
+cdef const char* FROM = "]]></ToUserName><FromUserName><![CDATA["
+cdef const char* AT = "]]></FromUserName><CreateTime>"
+cdef const char* TYPE = "</CreateTime><MsgType><![CDATA["
+cdef const char* REST = "]]></MsgType>"
+cdef const char* END = "</xml>"
+
+
+cdef inline int put_all(Buffer* out, const char* text) except -1:
+    return put(out, text, strlen(text))
+
+
+def write_reply(to_user_name: str, from_user_name: str, create_time: int, msg_type: str,
+                tree: dict) -> bytes:
     cdef char[ON_STACK] stack
+    cdef char[24] digits
     cdef Buffer out
     out.data = stack
     out.size = 0
     out.room = ON_STACK
     out.is_own = False
     try:
-        put(&out, b"<xml>", 5)
+        put_all(&out, TO)
+        put_text(&out, to_user_name)
+        put_all(&out, FROM)
+        put_text(&out, from_user_name)
+        put_all(&out, AT)
+        put(&out, digits, snprintf(digits, 24, "%lld", <long long>create_time))
+        put_all(&out, TYPE)
+        put_text(&out, msg_type)
+        put_all(&out, REST)
         put_elements(&out, tree)
-        put(&out, b"</xml>", 6)
+        put_all(&out, END)
         return PyBytes_FromStringAndSize(out.data, out.size)
     finally:
         if out.is_own:

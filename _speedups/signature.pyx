@@ -8,7 +8,7 @@ from libc.string cimport memcmp, memcpy
 
 from hashlib import sha1 as hashlib_sha1
 
-from gateway.kernels._sha1 import find_sha1_functions
+from gateway.kernels._openssl import find_digest
 
 cdef enum:
     DIGEST = 20
@@ -60,7 +60,7 @@ cdef int find_sha1() except -1:
     cdef bytes sample = bytes(range(200))
     cdef Part[PARTS] parts
     cdef int i
-    found = find_sha1_functions()
+    found = find_digest("SHA1")
     if found is None:
         return 0
     sha1_init = <init_t><uintptr_t>found.init

@@ -32,8 +32,9 @@ HAS_COMPILED: Final = find_spec("gateway.kernels._fields_c") is not None or "CI"
 
 KERNELS: Final = {
     "gateway.protocol.callback": ("extract", "text_of"),
+    "gateway.protocol.dedupe": ("digest_of",),
     "gateway.protocol.envelope": ("open_signed", "seal_signed", "sign"),
-    "gateway.protocol.replies": ("write_document",),
+    "gateway.protocol.replies": ("write_reply",),
     "gateway.protocol.verify": ("signature_matches",),
 }
 """Where the protocol uses kernels, and which."""
@@ -53,15 +54,18 @@ class Kernels:
     text_of: Any
     open_signed: Any
     seal_signed: Any
-    write_document: Any
+    write_reply: Any
+    digest_of: Any
 
 
 def load_kernels(name: str) -> Kernels:
     """Return the kernels called ``pure`` or ``compiled``; raise ImportError if not built."""
     suffix = {"pure": "py", "compiled": "c"}[name]
-    document, envelope, fields, padding, signature, signed = (
+    digest, document, envelope, fields, padding, signature, signed = (
         import_module(f"gateway.kernels._{kernel}_{suffix}")
-        for kernel in ("document", "envelope", "fields", "padding", "signature", "signed")
+        for kernel in (
+            *("digest", "document", "envelope", "fields", "padding", "signature", "signed"),
+        )
     )
     return Kernels(
         name,
@@ -74,7 +78,8 @@ def load_kernels(name: str) -> Kernels:
         fields.text_of,
         signed.open_signed,
         signed.seal_signed,
-        document.write_document,
+        document.write_reply,
+        digest.digest_of,
     )
 
 

@@ -144,4 +144,4 @@ def test_each_kernel_is_there_twice() -> None:
     twins = {path.name.removesuffix("_py.py") for path in ROOT.glob("gateway/kernels/_*_py.py")}
     sources = {f"_{path.stem}" for path in ROOT.glob("_speedups/*.pyx")}
     assert twins == sources
-    assert len(twins) == 6
+    assert len(twins) == 7

@@ -1,5 +1,6 @@
 """``gateway serve``: Granian with the app in it."""
 
+import logging
 import os
 import socket
 import sys
@@ -18,6 +19,8 @@ from gateway.cli.starting import look_first
 from gateway.errors import SettingsError
 from gateway.settings import BOT_VARIABLE, CONFIG_VARIABLE, Settings, load_settings
 from gateway.telemetry import configure_logging
+
+_log = logging.getLogger("gateway")
 
 HEADER_MILLISECONDS: Final = 5000
 """How long a request's head may take to arrive: WeChat cuts after 5 seconds (PROTOCOL 3)."""
@@ -57,6 +60,8 @@ def serve(
 
 
 def _run(settings: Settings, host: str, port: int, workers: int) -> int:
+    if settings.server.scheduling == "batch":
+        _schedule_as_batch()
     server = Server(
         "gateway.app:create_app_from_environment",
         address=host,
@@ -76,6 +81,26 @@ def _run(settings: Settings, host: str, port: int, workers: int) -> int:
     )
     server.serve()
     return 0
+
+
+def _schedule_as_batch() -> None:
+    """Let no thread of this process, or of those it starts, interrupt another one by waking up.
+
+    Three threads hand each callback on to each other: Granian's for the network, its other one, and
+    the event loop's. Under SCHED_OTHER the kernel lets each that is woken interrupt the one that
+    woke it, for a single callback; under SCHED_BATCH (sched(7)) it runs when that one is done with
+    all it has.
+    """
+    if not hasattr(os, "sched_setscheduler"):
+        return
+    try:
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    except OSError as wrong:
+        _log.warning(
+            "server.scheduling: batch is refused here (%s), which costs throughput; "
+            "allow sched_setscheduler, or set it to normal",
+            wrong.strerror,
+        )
 
 
 def usable_address(host: str, port: int) -> str:

@@ -79,15 +79,14 @@ class RandomBlocks:
 
     def __init__(self, urandom: Callable[[int], bytes] = os.urandom) -> None:
         self._urandom = urandom
-        self._pool = b""
-        self._at = 0
+        self._blocks: list[bytes] = []
 
     def __call__(self) -> bytes:
         """Return 16 bytes that were never returned before."""
-        if self._at == len(self._pool):
-            self._pool, self._at = self._urandom(16 * self._BLOCKS), 0
-        self._at += 16
-        return self._pool[self._at - 16 : self._at]
+        if not self._blocks:
+            pool = self._urandom(16 * self._BLOCKS)
+            self._blocks = [pool[at : at + 16] for at in range(0, len(pool), 16)]
+        return self._blocks.pop()
 
 
 class Request:

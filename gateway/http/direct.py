@@ -14,7 +14,6 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable
-from functools import partial
 from importlib import import_module
 from typing import Any, Final
 
@@ -22,7 +21,7 @@ from gateway.errors import Reason
 from gateway.http.asgi import is_callback
 from gateway.http.callback import BODY_SECONDS, CallbackEndpoint
 from gateway.http.eager import Eager
-from gateway.http.rsgi_request import RsgiRequest
+from gateway.http.rsgi_request import RsgiRequest, declared_size
 
 _log = logging.getLogger("gateway.callback")
 
@@ -39,10 +38,9 @@ class Direct:
     def __init__(self, endpoint: CallbackEndpoint) -> None:
         self._endpoint = endpoint
         self._eager: Eager | None = None
-        self._reading: dict[_Reading, tuple[Any, float]] = {}
-        """What is being read: its future, and when it began by the loop's clock. Added to in
-        Granian's thread, taken from in the loop's: each a single step under the interpreter's
-        lock."""
+        self._reading: _Readings = {}
+        """Added to in Granian's thread, taken from in the loop's: each a single step under the
+        interpreter's lock."""
 
     def install(self, app: Callable[..., Any]) -> None:
         """Take the callbacks of an RSGI app, as soon as Granian makes a scheduler for it."""
@@ -76,23 +74,30 @@ class Direct:
 
     def _schedule(self, loop: asyncio.AbstractEventLoop, by_task: Schedule) -> Schedule:
         """Return what takes callbacks from now on, and hands all else on."""
-        self._eager = Eager(loop)
         _log.info("callbacks come straight from Granian, without a task for each")
+        self._eager = eager = Eager(loop)
         loop.call_later(SWEEP, self._sweep, loop)
-        begin = partial(_Reading, self._endpoint, self._eager, self._reading)
-        limit = self._endpoint.max_body
+        endpoint, reading = self._endpoint, self._reading
+        limit, now = endpoint.max_body, loop.time
 
         def schedule(watcher: Any) -> None:
             try:
                 scope = watcher.scope
                 path = scope.path
-                if scope.method == "POST" and is_callback(path):
-                    reading = begin(scope, watcher.proto, path)
-                    declared = reading.declared_size()
-                    if declared is not None and declared <= limit:
-                        reading.start(loop.time())
-                        return
-                by_task(watcher)
+                if (
+                    scope.method == "POST"
+                    and is_callback(path)
+                    and (size := declared_size(scope)) is not None
+                    and size <= limit
+                ):
+                    protocol = watcher.proto
+                    future = protocol()
+                    request = _Reading(scope, protocol, "POST", path)
+                    request.take_over(endpoint, eager, reading)
+                    reading[request] = (future, now())
+                    future.add_done_callback(request)
+                else:
+                    by_task(watcher)
             except Exception as error:
                 # What Granian lets go of unanswered gets a 500: WeChat tries again.
                 _log.error("callback not taken: %s", type(error).__name__)
@@ -113,25 +118,11 @@ class _Reading(RsgiRequest):
 
     __slots__ = ("_eager", "_endpoint", "_reading")
 
-    def __init__(
-        self,
-        endpoint: CallbackEndpoint,
-        eager: Eager,
-        reading: "dict[_Reading, tuple[Any, float]]",
-        scope: Any,
-        protocol: Any,
-        path: str,
-    ) -> None:
-        super().__init__(scope, protocol, "POST", path)
+    def take_over(self, endpoint: CallbackEndpoint, eager: Eager, reading: "_Readings") -> None:
+        """Know who answers it, how that begins, and where it is listed while it is read."""
         self._endpoint = endpoint
         self._eager = eager
         self._reading = reading
-
-    def start(self, now: float) -> None:
-        """Start to read, in Granian's thread."""
-        future: Any = self._protocol()
-        self._reading[self] = (future, now)
-        future.add_done_callback(self)
 
     def __call__(self, future: Any) -> None:
         del self._reading[self]
@@ -144,3 +135,7 @@ class _Reading(RsgiRequest):
             return
         else:
             self._eager.begin(self._endpoint.handle(self, body))
+
+
+_Readings = dict[_Reading, tuple[Any, float]]
+"""What is being read: its future, and when it began by the loop's clock."""

@@ -1,27 +1,33 @@
 """Coroutines that begin at once, and get a task of their own only when they wait for something.
 
-Most callbacks are answered without waiting for anything, and a task would cost them more than their
-own work: its object, its place in the loop's set of tasks, and a turn of the loop. Python 3.12 has
-eager tasks, which save the turn and still make the object; 3.11, the oldest we run on, has none.
+Most callbacks are answered without waiting for anything but the store's batch, and a task would
+cost them more than their own work: its object, its place in the loop's set of tasks, and a turn of
+the loop. Python 3.12 has eager tasks, which save the turn and still make the object; 3.11, the
+oldest we run on, has none.
 
-So there is a spare task. A coroutine's first step runs in the spare's name: ``current_task()`` is
-the spare, and a timeout or a task group made there holds on to it. Where the coroutine ends in
-that step, the spare serves the next one. Where it waits, the spare is handed over to it for good
-and goes on with it. Each coroutine has a context of its own, as in a task.
+So there is a spare task. A coroutine's step runs in the spare's name: ``current_task()`` is the
+spare, and a timeout or a task group made there holds on to it. Where the coroutine ends in that
+step, the spare serves the next one. Where it waits, the spare is handed over to it for good and
+goes on with it. What waits for a Parking is parked there and goes on as it began, in the name of
+any spare; so nothing that holds on to its task may be open around it. Each coroutine has a context
+of its own, as in a task.
 """
 
 import asyncio
 from asyncio import _enter_task, _leave_task  # for makers of tasks: docs, "Extending asyncio"
 from collections.abc import Coroutine, Generator
 from contextvars import Context, copy_context
+from functools import partial
 from types import coroutine
 from typing import Any, NamedTuple
+
+from gateway.inbound.parking import Parking
 
 Begun = Coroutine[Any, Any, None]
 
 
 class _Rest(NamedTuple):
-    """What is left of a coroutine behind its first step."""
+    """What is left of a coroutine."""
 
     begun: Begun
     context: Context
@@ -44,10 +50,15 @@ class _Spare:
         try:
             await self.wanted
         except asyncio.CancelledError:
-            # In the first step, by itself: what it waits for is cancelled then, as a task has it.
+            # In the step that it lent its name to: what is waited for is cancelled then, as a task
+            # has it.
             cancelled = True
         if self.rest is not None:
-            await _go_on(self.rest, cancelled)
+            begun, context, waits_for = self.rest
+            if cancelled and (waits_for is None or not waits_for.cancel()):
+                await _run(begun, context, asyncio.CancelledError())
+            else:
+                await _go_on(begun, context, waits_for)
 
 
 class Eager:
@@ -64,12 +75,15 @@ class Eager:
 
         To be called by a callback of the loop, not within a task.
         """
+        self._step(begun, copy_context())
+
+    def _step(self, begun: Begun, context: Context) -> None:
+        """Go on with a coroutine."""
         spare = self._spare
-        if spare is None or spare.wanted.done() or spare.task.done():
-            self._hold(self._loop.create_task(begun))
+        if spare is None or spare.wanted.done():
+            self._hold(self._loop.create_task(_run(begun, context)))
             self._renew()
             return
-        context = copy_context()
         _enter_task(self._loop, spare.task)
         try:
             waits_for = context.run(begun.send, None)
@@ -80,16 +94,22 @@ class Eager:
             return
         finally:
             _leave_task(self._loop, spare.task)
-        spare.rest = _Rest(begun, context, waits_for)
-        self._spare = None
-        self._hold(spare.task)
-        if not spare.wanted.done():
-            spare.wanted.set_result(None)
+        if isinstance(waits_for, Parking):
+            waits_for.park(partial(self._step, begun, context))
+        else:
+            self._hand_over(spare, _Rest(begun, context, waits_for))
 
     def close(self) -> None:
         """Let the spare go; what waits still goes on."""
         if self._spare is not None and not self._spare.wanted.done():
             self._spare.wanted.set_result(None)
+
+    def _hand_over(self, spare: _Spare, rest: _Rest) -> None:
+        spare.rest = rest
+        self._spare = None
+        self._hold(spare.task)
+        if not spare.wanted.done():
+            spare.wanted.set_result(None)
 
     def _hold(self, task: asyncio.Task[None]) -> None:
         # A task that nothing holds may be collected while it runs.
@@ -106,26 +126,34 @@ class Eager:
         self._spare, self._renewing = spare, False
 
 
-@coroutine
-def _go_on(rest: _Rest, cancelled: bool) -> Generator[Any, Any, None]:
-    """Be the rest of a coroutine: what it waits for is what this task waits for."""
-    step, context, waits_for = rest.begun, rest.context, rest.waits_for
-    error: BaseException | None = None
-    sent = None
-    if cancelled and (waits_for is None or not waits_for.cancel()):
-        error = asyncio.CancelledError()
-    while True:
+async def _run(begun: Begun, context: Context, error: BaseException | None = None) -> None:
+    """Be a coroutine from here on; an error is thrown into it first."""
+    try:
         if error is None:
-            try:
-                sent = yield waits_for
-            except BaseException as thrown:  # whatever is thrown into the task is the coroutine's
-                error = thrown
+            waits_for = context.run(begun.send, None)
+        else:
+            waits_for = context.run(begun.throw, error)
+    except StopIteration:
+        return
+    await _go_on(begun, context, waits_for)
+
+
+@coroutine
+def _go_on(begun: Begun, context: Context, waits_for: Any) -> Generator[Any, Any, None]:
+    """Be the rest of a coroutine: what it waits for is what this task waits for."""
+    while True:
+        error: BaseException | None = None
+        try:
+            yield waits_for
+        except BaseException as thrown:  # whatever is thrown into the task is the coroutine's
+            error = thrown
         try:
             if error is None:
-                waits_for = context.run(step.send, sent)
+                waits_for = context.run(begun.send, None)
             else:
-                waits_for = context.run(step.throw, error)
-                # Held by this frame, which its traceback holds, it would make a cycle.
-                error = None
+                waits_for = context.run(begun.throw, error)
         except StopIteration:
             return
+        finally:
+            # Held by this frame, which its traceback holds, it would make a cycle.
+            del error

@@ -22,7 +22,7 @@ class RsgiRequest(Request):
 
     async def read(self, limit: int) -> bytes | None:
         """Read what it declares; where it declares nothing, what comes."""
-        declared = self.declared_size()
+        declared = declared_size(self._scope)
         if declared is not None:
             return await self._protocol() if declared <= limit else None
         chunks = []
@@ -34,13 +34,6 @@ class RsgiRequest(Request):
             chunks.append(chunk)
         return b"".join(chunks)
 
-    def declared_size(self) -> int | None:
-        """Return what Content-Length says, in bytes; None where it says nothing sound."""
-        declared = self.header("content-length")
-        if declared is None or not declared.isdecimal() or len(declared) >= 20:
-            return None
-        return int(declared)
-
     def header(self, name: str) -> str | None:
         """Return a header by its name in lower case."""
         found: str | None = self._scope.headers.get(name)
@@ -49,3 +42,11 @@ class RsgiRequest(Request):
     def send(self, answer: Answer) -> None:
         """Hand the answer to Granian, which does not wait."""
         self._protocol.response_bytes(answer.status, headers_of(answer), answer.body)
+
+
+def declared_size(scope: Scope) -> int | None:
+    """Return what Content-Length says, in bytes; None where it says nothing sound."""
+    declared: str | None = scope.headers.get("content-length")
+    if declared is None or not declared.isdecimal() or len(declared) >= 20:
+        return None
+    return int(declared)

@@ -6,11 +6,14 @@ from typing import Any, Final
 
 from gateway.errors import StoreDown
 from gateway.inbound.claims import Outcome, Step
+from gateway.inbound.parking import Parking
 
 MAX_BATCH: Final = 128
 """Steps in one round trip; more bring little, and make the first ones wait."""
 
-_Waiting = tuple[Step, asyncio.Future[Outcome] | None]
+_Waiting = tuple[Step, Parking[Outcome] | None]
+_Settled = tuple[Parking[Outcome], Outcome | None, Exception | None]
+"""Who waits, for what it gets: an outcome or an error."""
 
 
 Commit = Callable[[Sequence[Step]], Awaitable[Sequence[Outcome | StoreDown]]]
@@ -51,7 +54,7 @@ class GroupCommit:
         if self._take_step is not None:
             return _Known(self._take_step(step))
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Outcome] = loop.create_future()
+        future: Parking[Outcome] = Parking(loop=loop)
         self._add(loop, step, future)
         return future
 
@@ -63,7 +66,7 @@ class GroupCommit:
             self._add(asyncio.get_running_loop(), step, None)
 
     def _add(
-        self, loop: asyncio.AbstractEventLoop, step: Step, future: asyncio.Future[Outcome] | None
+        self, loop: asyncio.AbstractEventLoop, step: Step, future: Parking[Outcome] | None
     ) -> None:
         self._waiting.append((step, future))
         if self._sending is None:
@@ -71,25 +74,41 @@ class GroupCommit:
             self._sending = loop.create_task(self._send())
 
     async def _send(self) -> None:
+        loop = asyncio.get_running_loop()
         while self._waiting:
             batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+            settled: list[_Settled] = []
             try:
                 outcomes = await self._commit([step for step, _ in batch])
             except Exception as error:
                 for _, future in batch:
-                    if future is not None and not future.done():
-                        future.set_exception(type(error)(*error.args))
-                continue
-            for (_, future), outcome in zip(batch, outcomes, strict=True):
-                if future is None or future.done():
-                    continue
-                if isinstance(outcome, StoreDown):
-                    future.set_exception(outcome)
-                else:
-                    future.set_result(outcome)
+                    if future is not None:
+                        settled.append((future, None, type(error)(*error.args)))
+            else:
+                for (_, future), outcome in zip(batch, outcomes, strict=True):
+                    if future is None:
+                        continue
+                    if isinstance(outcome, StoreDown):
+                        settled.append((future, None, outcome))
+                    else:
+                        settled.append((future, outcome, None))
+            # In no task, for what is parked runs there as in one of its own.
+            loop.call_soon(_settle, settled)
         self._sending = None
 
     async def flush(self) -> None:
         """Return when everything submitted so far was sent."""
         while self._sending is not None:
             await asyncio.wait([self._sending])
+
+
+def _settle(settled: Sequence[_Settled]) -> None:
+    """Let those who waited for a batch go on."""
+    for future, outcome, error in settled:
+        if future.done():
+            continue
+        if error is not None:
+            future.set_exception(error)
+        elif outcome is not None:
+            future.set_result(outcome)
+        future.go_on()

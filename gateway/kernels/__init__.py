@@ -19,7 +19,8 @@ IMPLEMENTATION: Literal["compiled", "pure"]
 """Which kernels run: logged at start, shown by health and by ``gateway doctor``."""
 
 if TYPE_CHECKING or NO_EXTENSIONS:
-    from gateway.kernels._document_py import write_document
+    from gateway.kernels._digest_py import digest_of
+    from gateway.kernels._document_py import write_reply
     from gateway.kernels._envelope_py import EnvelopeCipher
     from gateway.kernels._fields_py import extract, text_of
     from gateway.kernels._signature_py import sign, signature_matches
@@ -28,7 +29,8 @@ if TYPE_CHECKING or NO_EXTENSIONS:
     IMPLEMENTATION = "pure"
 else:
     try:
-        from gateway.kernels._document_c import write_document
+        from gateway.kernels._digest_c import digest_of
+        from gateway.kernels._document_c import write_reply
         from gateway.kernels._envelope_c import EnvelopeCipher
         from gateway.kernels._fields_c import extract, text_of
         from gateway.kernels._signature_c import sign, signature_matches
@@ -38,7 +40,8 @@ else:
     except ModuleNotFoundError as missing:
         if not (missing.name or "").startswith("gateway.kernels."):
             raise
-        from gateway.kernels._document_py import write_document
+        from gateway.kernels._digest_py import digest_of
+        from gateway.kernels._document_py import write_reply
         from gateway.kernels._envelope_py import EnvelopeCipher
         from gateway.kernels._fields_py import extract, text_of
         from gateway.kernels._signature_py import sign, signature_matches
@@ -52,6 +55,7 @@ __all__ = [
     "EnvelopeCipher",
     "Fields",
     "Query",
+    "digest_of",
     "elements",
     "extract",
     "legal",
@@ -61,5 +65,5 @@ __all__ = [
     "sign",
     "signature_matches",
     "text_of",
-    "write_document",
+    "write_reply",
 ]

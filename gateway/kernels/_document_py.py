@@ -37,6 +37,17 @@ def elements(tree: Mapping[str, Any], clean: Callable[[str], str] = legal) -> st
     return "".join(written)
 
 
-def write_document(tree: dict[str, Any]) -> bytes:
-    """Return a tree as a document, its root an ``xml`` element, its parts as ``elements`` has."""
-    return f"<xml>{elements(tree)}</xml>".encode()
+def write_reply(
+    to_user_name: str, from_user_name: str, create_time: int, msg_type: str, tree: dict[str, Any]
+) -> bytes:
+    """Return the XML of a passive reply: the elements that all have, then those of the tree.
+
+    ``create_time`` is in Unix seconds; texts and the tree are written as ``elements`` has it.
+    """
+    common = {
+        "ToUserName": to_user_name,
+        "FromUserName": from_user_name,
+        "CreateTime": create_time,
+        "MsgType": msg_type,
+    }
+    return f"<xml>{elements(common)}{elements(tree)}</xml>".encode()

@@ -1,8 +1,8 @@
 """Which deliveries are the same message: the key that WeChat's retries share (PROTOCOL 3)."""
 
-from hashlib import sha256
 from typing import Any, Final
 
+from gateway.kernels import digest_of
 from gateway.protocol.events import SubscribeMsgChange, SubscribeMsgPopup, SubscribeMsgSent
 from gateway.protocol.messages import Message
 
@@ -26,10 +26,16 @@ def dedupe_key(app_id: str, message: Message) -> bytes:
     noticed: Any = ""
     if wrapper is not None:
         noticed = get(wrapper) or get("List", "")
-    parts = (
-        f"{app_id}\x1f{message.from_user_name}\x1f{message.create_time}\x1f{get('MsgId', '')}"
-        f"\x1f{get('Event') or get('InfoType', '')}"
-        f"\x1f{get('EventKey') or get('AuthorizerAppid', '')}\x1f{get('MsgID', '')}\x1f{noticed}"
+    # A digest, for senders decide how long the parts are.
+    return digest_of(
+        (
+            app_id,
+            message.from_user_name,
+            str(message.create_time),
+            get("MsgId", ""),
+            get("Event") or get("InfoType", ""),
+            get("EventKey") or get("AuthorizerAppid", ""),
+            get("MsgID", ""),
+            noticed,
+        )
     )
-    # A digest, for senders decide how long the parts are. JSON can hold lone surrogates.
-    return sha256(parts.encode("utf-8", "surrogatepass")).digest()[:16]

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final, TypeVar
 import msgspec
 
 from gateway.errors import WrongReply
-from gateway.kernels import legal, write_document
+from gateway.kernels import legal, write_reply
 from gateway.protocol.events import Event
 from gateway.protocol.messages import Message
 
@@ -193,22 +193,21 @@ def displayable(reply: Reply, message: Message) -> Reply:
 
 def encode_xml(reply: Reply, message: Message, now: int) -> bytes:
     """Return the XML of a reply to ``message``; ``now`` is its CreateTime in Unix seconds."""
-    return write_document(_document(reply, message, now))
+    return write_reply(
+        message.from_user_name, message.to_user_name, now, reply.msg_type, reply.tree()
+    )
 
 
 def encode_json(reply: Reply, message: Message, now: int) -> bytes:
     """Return the JSON of a reply, for an account that is set to JSON; names as in the XML."""
-    return msgspec.json.encode(_legal(_document(reply, message, now)))
-
-
-def _document(reply: Reply, message: Message, now: int) -> _Tree:
-    return {
+    document = {
         "ToUserName": message.from_user_name,
         "FromUserName": message.to_user_name,
         "CreateTime": now,
         "MsgType": reply.msg_type,
         **reply.tree(),
     }
+    return msgspec.json.encode(_legal(document))
 
 
 def _legal(value: Any) -> Any:

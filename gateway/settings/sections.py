@@ -40,6 +40,10 @@ class ServerSettings(Section):
     direct: bool = True
     """Whether callbacks are taken from Granian without a task for each, by a part of it that is not
     public; false leaves them to Granian's own scheduling, which is slower and else the same."""
+    scheduling: Literal["batch", "normal"] = "batch"
+    """How Linux schedules the processes of `gateway serve`. batch: the threads of one do not
+    interrupt each other, so each works on what has gathered, which takes far less processor time
+    under load. normal: as other programs, where they share a core with those and latency counts."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least that is logged."""
 

@@ -10,6 +10,7 @@ import pytest
 import uvloop
 
 from gateway.http.eager import Eager
+from gateway.inbound.parking import Parking
 
 Body = Callable[[], Coroutine[Any, Any, None]]
 Begin = Callable[[Body], None]
@@ -29,7 +30,7 @@ def play(request: pytest.FixtureRequest) -> Callable[[Callable[[Begin], Awaitabl
         loop.call_soon(eager.begin, _nothing())
         await _turns()
         try:
-            await scenario(lambda body: loop.call_soon(lambda: eager.begin(body())))  # type: ignore[arg-type,return-value]  # the handle is not needed
+            await scenario(lambda body: loop.call_soon(lambda: eager.begin(body())))  # type: ignore[arg-type]  # the handle is not needed
         finally:
             eager.close()
             await _turns()
@@ -326,3 +327,68 @@ def test_no_coroutine_leaves_a_reference_cycle(play: Any) -> None:
 async def _plain_wait() -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0.001)
+
+
+def test_what_is_parked_goes_on_with_its_batch_in_its_own_context(play: Any) -> None:
+    async def scenario(begin: Begin) -> None:
+        parked: list[Parking[int]] = []
+        seen: list[tuple[str, Any]] = []
+
+        def body(name: str) -> Body:
+            async def run() -> None:
+                token = NAME.set(name)
+                parked.append(Parking())
+                try:
+                    value: Any = await parked[-1]
+                except LookupError as error:
+                    value = repr(error)
+                assert asyncio.current_task() is not None
+                NAME.reset(token)
+                seen.append((name, value))
+                async with asyncio.timeout(5):
+                    await asyncio.sleep(0.001)
+                seen.append((name, "waited"))
+
+            return run
+
+        for name in "abc":
+            begin(body(name))
+        await _turns(2)
+        tasks = len(asyncio.all_tasks())
+        assert seen == []
+        assert all(each.is_parked for each in parked)
+        asyncio.get_running_loop().call_soon(_resume_all, parked)
+        await asyncio.sleep(0)
+        assert seen == [("a", 0)]
+        await asyncio.sleep(0.05)
+        assert sorted(seen, key=str) == [
+            ("a", "waited"),
+            ("a", 0),
+            ("b", "LookupError(1)"),
+            ("b", "waited"),
+            ("c", "waited"),
+            ("c", 2),
+        ]
+        assert len(asyncio.all_tasks()) <= tasks + 1
+
+    play(scenario)
+
+
+def _resume_all(parked: list[Parking[int]]) -> None:
+    for number, each in enumerate(parked):
+        if number == 1:
+            each.set_exception(LookupError(number))
+        else:
+            each.set_result(number)
+        each.go_on()
+
+
+def test_what_is_parked_within_a_task_is_a_future_like_any_other() -> None:
+    async def run() -> int:
+        parking: Parking[int] = Parking()
+        asyncio.get_running_loop().call_soon(parking.set_result, 7)
+        value = await parking
+        assert not parking.is_parked
+        return value
+
+    assert asyncio.run(run()) == 7

@@ -73,12 +73,12 @@ def test_both_implementations_sign_and_match_alike(parts: list[bytes]) -> None:
 
 FALLBACK = """
 import ctypes, _hashlib
-from gateway.kernels import _sha1
-found = _sha1.find_sha1_functions()
+from gateway.kernels import _openssl
+found = _openssl.find_digest("SHA1")
 assert found is not None
 # It starts another digest, in a context that is zero wherever SHA-1 looks for a length.
 other = ctypes.cast(ctypes.CDLL(_hashlib.__file__).SHA224_Init, ctypes.c_void_p).value
-_sha1.find_sha1_functions = lambda: {replacement}
+_openssl.find_digest = lambda name: {replacement}
 from gateway.kernels._signature_c import sign, signature_matches
 from gateway.kernels import _signature_py as pure
 parts = (b"token", b"1", b"2", b"x" * 500)

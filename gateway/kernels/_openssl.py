@@ -1,4 +1,4 @@
-"""OpenSSL's SHA-1 by address, for the compiled signature kernel.
+"""OpenSSL's digests by address, for the compiled kernels.
 
 hashlib fetches the algorithm and makes an object for each digest; that costs more than digesting
 the 500 bytes of a callback. The functions below are OpenSSL's public ones, in the library that
@@ -10,16 +10,16 @@ from importlib.util import find_spec
 from typing import NamedTuple
 
 
-class Sha1Functions(NamedTuple):
-    """Addresses: SHA1_Init(context), SHA1_Update(context, data, size), SHA1_Final(out, context)."""
+class DigestFunctions(NamedTuple):
+    """Addresses of Init(context), Update(context, data, size) and Final(out, context)."""
 
     init: int
     update: int
     final: int
 
 
-def find_sha1_functions() -> Sha1Functions | None:
-    """Look OpenSSL's functions up; None where Python is not linked to a library that has them.
+def find_digest(name: str) -> DigestFunctions | None:
+    """Look the functions of ``SHA1`` or ``SHA256`` up; None where Python's library has them not.
 
     A caller must prove what it builds from them against hashlib before it relies on them.
     """
@@ -29,12 +29,12 @@ def find_sha1_functions() -> Sha1Functions | None:
     try:
         library = ctypes.CDLL(spec.origin)
         init, update, final = (
-            ctypes.cast(library[name], ctypes.c_void_p).value
-            for name in ("SHA1_Init", "SHA1_Update", "SHA1_Final")
+            ctypes.cast(library[f"{name}_{step}"], ctypes.c_void_p).value
+            for step in ("Init", "Update", "Final")
         )
     except (OSError, AttributeError):
         # Built in, or linked statically with its symbols hidden.
         return None
     if init is None or update is None or final is None:
         return None
-    return Sha1Functions(init, update, final)
+    return DigestFunctions(init, update, final)
