@@ -26,10 +26,11 @@ RUN_STAMP := $(VENV)/run-$(KIND).stamp
 DEV_STAMP := $(VENV)/dev-$(KIND).stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help run test drill bench bench-micro lint format type sanitize pins clean
+.PHONY: help run test drill bench bench-micro bench-all bench-gates bench-baseline bench-docs stress \
+	lint format type sanitize pins clean
 
 help: ## Show what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(RUN_STAMP) ## Start a gateway, let a simulated WeChat call it, go on serving
 	@$(BIN)/gateway demo --port $(PORT)
@@ -45,6 +46,28 @@ bench: $(DEV_STAMP) bench-micro ## Measure: kernels, and side by side with other
 
 bench-micro: $(DEV_STAMP) ## Measure the kernels and the whole pure path only
 	$(BIN)/python -m bench.micro
+
+bench-all: $(DEV_STAMP) bench ## Measure all that bench/README.md shows (40 minutes), and write it
+	$(BIN)/python -m bench.profile
+	$(BIN)/python -m bench.latency
+	$(BIN)/python -m bench.startup
+	$(BIN)/python -m bench.workers
+	$(BIN)/python -m bench.memory
+	$(BIN)/python -m bench.growth
+	$(BIN)/python -m bench.stress steady
+	$(BIN)/python -m bench.render
+
+bench-gates: $(DEV_STAMP) ## Fail where this code is slower than bench/baseline.json
+	$(BIN)/python -m bench.gates
+
+bench-baseline: $(DEV_STAMP) ## Renew that baseline: make bench-baseline REASON="..."
+	$(BIN)/python -m bench.gates --renew --reason "$(REASON)"
+
+bench-docs: $(DEV_STAMP) ## Write the documents that hold figures, from the results
+	$(BIN)/python -m bench.render
+
+stress: $(DEV_STAMP) ## Call a gateway as WeChat's users do; PROFILE=steady, spike or soak for longer
+	$(BIN)/python -m bench.stress $(or $(PROFILE),smoke) $(if $(RESULTS),--results $(RESULTS))
 
 lint: $(DEV_STAMP) ## Check style
 	$(BIN)/ruff format --check .

@@ -23,7 +23,7 @@ from bench.load.servers import ROWS
 
 _EXAMPLES: Final = """\
 examples:
-  python -m bench.load                                      everything, about five minutes
+  python -m bench.load                                      everything, about ten minutes
   python -m bench.load --rounds 1 --seconds 2               a quick look
   python -m bench.load --only gateway wechatpy-fastapi      the goal alone
   python -m bench.load --markdown > table.md                the table for a document
@@ -54,13 +54,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seconds", type=_number, default=4, help="of each measurement (default: 4)"
     )
-    parser.add_argument("--rounds", type=_number, default=3, help="over all rows (default: 3)")
+    parser.add_argument("--rounds", type=_number, default=5, help="over all rows (default: 5)")
     parser.add_argument("--connections", type=_number, default=64, help="kept alive (default: 64)")
     parser.add_argument(
         "--callbacks",
         type=_number,
-        default=120_000,
-        help="distinct ones, more than a row takes (default: 120000)",
+        default=200_000,
+        help="distinct ones, more than a row takes (default: 200000)",
     )
     parser.add_argument("--only", nargs="+", choices=ROWS, metavar="ROW", help="these rows alone")
     parser.add_argument(

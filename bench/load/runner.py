@@ -29,9 +29,9 @@ class Plan:
     rows: list[Row]
     generator: Generator
     seconds: int = 4
-    rounds: int = 3
+    rounds: int = 5
     connections: int = 64
-    callbacks: int = 120_000
+    callbacks: int = 200_000
 
     @property
     def timestamp_window(self) -> int:

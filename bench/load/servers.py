@@ -85,6 +85,21 @@ def _gunicorn(port: int, _directory: Path) -> list[str]:
     ]
 
 
+_AS_BATCH: Final = (
+    "import os, runpy, sys; os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0)); "
+    "sys.argv = sys.argv[1:]; runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
+)
+"""Runs a module as `python -m` does, scheduled as the gateway schedules itself."""
+
+
+def _as_batch(command: Command) -> Command:
+    def batch(port: int, directory: Path) -> list[str]:
+        _, module, *arguments = command(port, directory)
+        return ["-c", _AS_BATCH, module, *arguments]
+
+    return batch
+
+
 def _granian(interface: Literal["rsgi", "asgi"]) -> Command:
     def command(port: int, _directory: Path) -> list[str]:
         return [
@@ -176,6 +191,13 @@ ROWS: Final = {
             needs=("wechatpy", "cryptography", "fastapi", "uvicorn", "uvloop", "httptools"),
         ),
         Row(
+            name="wechatpy-fastapi-batch",
+            title="wechatpy on FastAPI, batch",
+            setup="the same under SCHED_BATCH, as the gateway runs",
+            command=_as_batch(_uvicorn),
+            needs=("wechatpy", "cryptography", "fastapi", "uvicorn", "uvloop", "httptools"),
+        ),
+        Row(
             name="wechatpy-flask",
             title="wechatpy on Flask",
             setup=f"gunicorn, 1 gthread worker, {FLASK_THREADS} threads (its best), no access log",
@@ -187,6 +209,14 @@ ROWS: Final = {
             title="Granian alone, RSGI",
             setup="reads the body, answers `success`; uvloop, 1 worker: the ceiling",
             command=_granian("rsgi"),
+            needs=("granian", "uvloop"),
+            answers="success",
+        ),
+        Row(
+            name="granian-rsgi-batch",
+            title="Granian alone, RSGI, batch",
+            setup="the same under SCHED_BATCH, as the gateway runs",
+            command=_as_batch(_granian("rsgi")),
             needs=("granian", "uvloop"),
             answers="success",
         ),

@@ -176,7 +176,7 @@ def test_a_load_run_read_back_from_its_json_is_the_run() -> None:
     document = json.loads(json.dumps(as_json(plan, NOT_PINNED, measured, summaries)))
     assert summaries_of(document) == summaries
     assert markdown_table(summaries_of(document)) == markdown_table(summaries)
-    assert document["notes"][0].startswith("Rounds: 3 of 4 s")
+    assert document["notes"][0].startswith("Rounds: 5 of 4 s")
 
 
 def test_timings_read_back_from_their_json_are_the_timings() -> None:

@@ -22,7 +22,7 @@ VECTORS = [v for v in vectors("crypto.json") if v["kind"] == "reply_encrypt"]
 
 
 def _sealed(message: bytes = MESSAGE, key: bytes = KEY, app_id: bytes = APP_ID) -> bytes:
-    return PURE.EnvelopeCipher(key).seal(RANDOM, message, app_id)  # type: ignore[no-any-return]  # any kernel's
+    return PURE.EnvelopeCipher(key).seal(RANDOM, message, app_id)
 
 
 def _query(encrypt: bytes, token: bytes = TOKEN, *, at: bytes = b"%d" % AT, **more: bytes) -> bytes:
@@ -143,7 +143,7 @@ def test_a_published_reply_is_sealed_to_the_same_bytes_and_signed(
     kernels: Kernels, vector: dict[str, Any]
 ) -> None:
     cipher = kernels.EnvelopeCipher(decode_aes_key(vector["encoding_aes_key"]))
-    given = {"token": "t", "nonce": "77", "timestamp": 1409735669} | vector
+    given: dict[str, Any] = {"token": "t", "nonce": "77", "timestamp": 1409735669} | vector
     names = ("random", "plaintext", "appid", "token")
     random, message, app_id, token = (given[name].encode() for name in names)
     nonce, at = given["nonce"].encode(), b"%d" % int(given["timestamp"])
