@@ -154,6 +154,22 @@ ROWS: Final = {
             environment={"GATEWAY_NO_EXTENSIONS": "1"},
         ),
         _own(
+            "gateway-tasks",
+            "this gateway, a task each",
+            "server.direct = false: Granian makes a task of each callback; else as the first",
+            "echo",
+            _MEMORY,
+            environment={"GATEWAY_SERVER__DIRECT": "false"},
+        ),
+        _own(
+            "gateway-normal",
+            "this gateway, not batch",
+            'server.scheduling = "normal": its threads interrupt each other; else as the first',
+            "echo",
+            _MEMORY,
+            environment={"GATEWAY_SERVER__SCHEDULING": "normal"},
+        ),
+        _own(
             "gateway-sqlite",
             "this gateway, SQLite",
             "dedupe in its default SQLite file, which survives a kill",

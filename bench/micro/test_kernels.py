@@ -1,5 +1,6 @@
 """Each kernel, and each step of the path without one, by itself."""
 
+import pytest
 from Crypto.Cipher import AES
 from wechatpy import create_reply, parse_message
 from wechatpy.crypto import PrpCrypto, _get_signature
@@ -21,18 +22,21 @@ from bench.micro.samples import (
     SIGNED,
     SIGNED_TEXT,
     TEXT_MESSAGE,
+    TIMESTAMP,
 )
 from bench.micro.sides import Timed, by_pure, by_wechatpy, row
 from gateway.http.callback import RandomBlocks
 from gateway.kernels import Fields
 from gateway.kernels._aes import AesCbc
 from gateway.kernels._fields_py import extract
+from gateway.kernels._signature_py import sign
 from gateway.protocol.decode import decode
+from gateway.protocol.dedupe import dedupe_key
 from gateway.protocol.events import ScanCodePush
 from gateway.protocol.messages import Text
 from gateway.protocol.query import parse_query
 from gateway.protocol.replies import TextReply, encode_xml
-from tests.support import APP_ID, NOW, OPEN_ID, Kernels, load_kernels
+from tests.support import APP_ID, NOW, OPEN_ID, TOKEN, Kernels, load_kernels
 
 PLAIN = RANDOM + bytes(336)
 """22 AES blocks, as many as the sealed text message has."""
@@ -130,6 +134,12 @@ def test_wechatpy_reads_the_same_text_message(timed: Timed) -> None:
     assert timed(_read_by_wechatpy, TEXT_MESSAGE)["Content"] == CONTENT
 
 
+@row("text_of, envelope")
+def test_the_sealed_text_of_an_envelope_is_read(kernels: Kernels, timed: Timed) -> None:
+    """All that is wanted of a request's body, without its fields."""
+    assert timed(kernels.text_of, BODY, "Encrypt") == ENCRYPT
+
+
 @row("extract, nested event")
 def test_the_fields_of_a_nested_event_are_read(kernels: Kernels, timed: Timed) -> None:
     """An element in it has elements of its own."""
@@ -185,6 +195,24 @@ def test_wechatpy_seals_the_same_envelope(timed: Timed) -> None:
 
     opened = load_kernels("pure").EnvelopeCipher(KEY).open(timed(sealed))
     assert opened == (TEXT_MESSAGE, APP_ID.encode())
+
+
+@row("open_signed")
+def test_a_signed_envelope_is_opened(kernels: Kernels, timed: Timed) -> None:
+    """The query parsed, its timestamp and signature verified, the envelope opened: in one call."""
+    cipher, token = kernels.EnvelopeCipher(KEY), TOKEN.encode()
+    given = (QUERY, ENCRYPT, (token,), (cipher,), APP_ID.encode(), 600, float(NOW))
+    assert timed(kernels.open_signed, *given) == (TEXT_MESSAGE, token, cipher, NONCE)
+
+
+@row("seal_signed")
+def test_a_reply_is_sealed_and_signed(kernels: Kernels, timed: Timed) -> None:
+    """To the XML that goes out, in one call."""
+    cipher = kernels.EnvelopeCipher(KEY)
+    given = (RANDOM, TEXT_MESSAGE, APP_ID.encode(), TOKEN.encode(), cipher, NONCE, TIMESTAMP)
+    fields = extract(timed(kernels.seal_signed, *given))
+    assert fields["MsgSignature"].encode() == sign(*SIGNED[:3], fields["Encrypt"].encode())
+    assert cipher.open(fields["Encrypt"].encode()) == (TEXT_MESSAGE, APP_ID.encode())
 
 
 @row("AES decrypt, state kept")
@@ -282,7 +310,16 @@ def test_wechatpy_reads_and_decodes_the_same_message(timed: Timed) -> None:
     assert timed(parse_message, TEXT_MESSAGE).content == CONTENT
 
 
+@row("dedupe key")
+@pytest.mark.usefixtures("kernels")
+def test_the_key_of_a_message_is_made(timed: Timed) -> None:
+    """What tells it from every other message."""
+    key = timed(dedupe_key, APP_ID, decode(FIELDS))
+    assert (len(key), key) == (16, dedupe_key(APP_ID, decode({**FIELDS})))
+
+
 @row("encode_xml")
+@pytest.mark.usefixtures("kernels")
 def test_a_text_reply_is_made_and_encoded(timed: Timed) -> None:
     """From its text to XML."""
     message = decode(FIELDS)

@@ -14,6 +14,7 @@ of its own, as in a task.
 """
 
 import asyncio
+import logging
 from asyncio import _enter_task, _leave_task  # for makers of tasks: docs, "Extending asyncio"
 from collections.abc import Coroutine, Generator
 from contextvars import Context, copy_context
@@ -21,7 +22,10 @@ from functools import partial
 from types import coroutine
 from typing import Any, NamedTuple
 
+from gateway.errors import place_of
 from gateway.inbound.parking import Parking
+
+_log = logging.getLogger("gateway.callback")
 
 Begun = Coroutine[Any, Any, None]
 
@@ -71,7 +75,7 @@ class Eager:
         self._running: set[asyncio.Task[None]] = set()
 
     def begin(self, begun: Begun) -> None:
-        """Run a coroutine as far as it goes without waiting; what it raises is the loop's to tell.
+        """Run a coroutine as far as it goes without waiting; what it raises is logged.
 
         To be called by a callback of the loop, not within a task.
         """
@@ -90,7 +94,7 @@ class Eager:
         except StopIteration:
             return
         except Exception as error:
-            self._loop.call_exception_handler({"message": "a callback failed", "exception": error})
+            _tell(error)
             return
         finally:
             _leave_task(self._loop, spare.task)
@@ -114,7 +118,12 @@ class Eager:
     def _hold(self, task: asyncio.Task[None]) -> None:
         # A task that nothing holds may be collected while it runs.
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _tell(error)
 
     def _renew(self) -> None:
         if not self._renewing:
@@ -124,6 +133,11 @@ class Eager:
 
     def _take(self, spare: _Spare) -> None:
         self._spare, self._renewing = spare, False
+
+
+def _tell(error: BaseException) -> None:
+    """Log what nobody caught, without a word of what it says."""
+    _log.error("callback failed error=%s at=%s", type(error).__name__, place_of(error))
 
 
 async def _run(begun: Begun, context: Context, error: BaseException | None = None) -> None:

@@ -163,7 +163,7 @@ def test_the_command_measures_each_layout_and_both_workers_get_requests(
 ) -> None:
     file = tmp_path / "results" / "workers.json"
     short = ["--seconds", "1", "--rounds", "1", "--generator", "python", "--only", "gateway"]
-    assert main([*short, "--callbacks", "60000", "--json", str(file), "--markdown"]) == 0
+    assert main([*short, "--callbacks", "120000", "--json", str(file), "--markdown"]) == 0
     document = json.loads(file.read_text())
     *ones, two = document["rounds"]
     assert [one["workers"] for one in ones] == [1] * len(ones)

@@ -60,6 +60,23 @@ def test_the_start_says_which_kernels_and_which_aes_run(tmp_path: Path) -> None:
     assert AES_KEY not in server.log
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone schedules batches")
+@pytest.mark.parametrize(
+    ("given", "policy"),
+    [("", "SCHED_BATCH"), ('[server]\nscheduling = "normal"\n', "SCHED_OTHER")],
+    ids=["by default", "normal"],
+)
+def test_threads_do_not_interrupt_each_other_unless_the_settings_want_it(
+    given: str, policy: str, tmp_path: Path
+) -> None:
+    with running("rsgi", tmp_path, given + ACCOUNTS) as server:
+        workers = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+        (worker,) = workers.read_text().split()
+        threads = [int(each.name) for each in Path(f"/proc/{worker}/task").iterdir()]
+        assert len(threads) > 1
+        assert {os.sched_getscheduler(each) for each in threads} == {getattr(os, policy)}
+
+
 def test_two_workers_answer_and_one_that_dies_is_replaced(tmp_path: Path) -> None:
     with running("workers", tmp_path) as server:
         children = _children(server.process.pid)

@@ -269,28 +269,26 @@ def test_what_is_thrown_into_a_wait_is_the_coroutines_to_handle(play: Any) -> No
     play(scenario)
 
 
-def test_what_fails_is_told_to_the_loop_and_the_next_one_runs() -> None:
-    async def run() -> None:
-        loop = asyncio.get_running_loop()
-        told: list[str] = []
-        loop.set_exception_handler(lambda _loop, context: told.append(repr(context["exception"])))
-        eager = Eager(loop)
-        loop.call_soon(eager.begin, _nothing())
-        await _turns()
-
+@pytest.mark.parametrize("waits", [False, True], ids=["at once", "in its task"])
+def test_what_fails_is_logged_without_its_words_and_the_next_one_runs(
+    play: Any, waits: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(begin: Begin) -> None:
         async def fails() -> None:
+            if waits:
+                await asyncio.sleep(0)
             raise LookupError("SECRET")
 
         ended: list[str] = []
-        loop.call_soon(eager.begin, fails())
-        loop.call_soon(eager.begin, _note(ended)())
+        begin(fails)
+        begin(_note(ended))
         await _turns(8)
-        eager.close()
-        await _turns()
-        assert told == ["LookupError('SECRET')"]
         assert ended == ["done"]
 
-    asyncio.run(run())
+    play(scenario)
+    (line,) = [r.getMessage() for r in caplog.records if r.name == "gateway.callback"]
+    assert line.startswith("callback failed error=LookupError at=")
+    assert "SECRET" not in caplog.text
 
 
 def test_no_coroutine_leaves_a_reference_cycle(play: Any) -> None:
