@@ -440,7 +440,9 @@ cdef inline const char* past_root(const char* at, const char* end, Leaf* root) n
     root.name = at + 1
     at = past_name(root.name, end)
     root.name_size = at - root.name
-    return NULL if root.name_size == 0 or at == end or at[0] != c'>' else at + 1
+    if root.name_size == 0 or at == end or at[0] != c'>':
+        return NULL
+    return at + 1
 
 
 cdef inline bint is_ascii(const char* at, Py_ssize_t size) noexcept nogil:
