@@ -8,7 +8,7 @@ from typing import Final
 from bench.load.cores import busy_clock, cpu_seconds, processes_of_group
 from bench.load.generator import HOST, Answer, LoadError
 from bench.load.servers import Row, Server
-from bench.memory import resident
+from bench.resident import largest
 
 START_TIMEOUT: Final = 20.0
 """Seconds within which there must be an answer."""
@@ -57,7 +57,7 @@ class TimedServer(Server):
         self.answer = answer
         self.cpu = cpu_seconds(processes_of_group(self.pid))
         self.others = self._others()
-        self.resident = resident(self.pid)
+        _, self.resident = largest(self.pid)
 
     def _others(self) -> float | None:
         busy = self._busy()

@@ -18,7 +18,7 @@ from typing import Any, Final
 from bench.load.cores import Cores, choose_cores, pinned
 from bench.load.generator import HOST, LoadError
 from bench.load.servers import Row, Server, check_installed
-from bench.memory import resident
+from bench.resident import largest
 from bench.stress.profiles import Profile
 from bench.stress.record import POINTS
 
@@ -125,7 +125,7 @@ def _watch(plan: Plan, server: Server, process: subprocess.Popen[bytes]) -> list
 
 def _memory(server: Server) -> dict[str, float]:
     try:
-        return {"second": time.time(), "mib": resident(server.pid) / _MIB}
+        return {"second": time.time(), "mib": largest(server.pid)[1] / _MIB}
     except (OSError, ValueError) as gone:
         raise LoadError(f"the server ended during the run:\n{server.said()}") from gone
 
