@@ -10,7 +10,7 @@ from gateway.settings import load_settings
 from tests.settings.writing import ACCOUNT, refusal, write_account, write_toml
 from tests.support import AES_KEY, OTHER_AES_KEY, TOKEN
 
-_SERVER = "host, port, workers, max_body, log_level"
+_SERVER = "host, port, workers, max_body, direct, scheduling, log_level"
 _FIX = "copy it from WeChat's console"
 
 
@@ -28,6 +28,8 @@ def _set_by(name: str) -> str:
         ("workers", 257, "input should be less than or equal to 256"),
         ("max_body", 1023, "input should be greater than or equal to 1024"),
         ("max_body", 2**20 + 1, "input should be less than or equal to 1048576"),
+        ("scheduling", "idle", "input should be 'batch' or 'normal'"),
+        ("direct", "perhaps", "input should be a valid boolean, unable to interpret input"),
         ("log_level", "loud", "input should be 'debug', 'info', 'warning' or 'error'"),
         ("host", 1, "input should be a valid string"),
     ],

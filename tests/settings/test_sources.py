@@ -33,7 +33,13 @@ def test_a_file_with_one_account_is_enough() -> None:
     write_account()
     settings = load_settings()
     assert settings.server == ServerSettings(
-        host="127.0.0.1", port=8000, workers=1, max_body=65536, log_level="info"
+        host="127.0.0.1",
+        port=8000,
+        workers=1,
+        max_body=65536,
+        direct=True,
+        scheduling="batch",
+        log_level="info",
     )
     assert settings.accounts == {
         "main": AccountSettings(
@@ -56,6 +62,8 @@ def test_every_setting_can_stand_in_the_file() -> None:
         "port": 80,
         "workers": 4,
         "max_body": 4096,
+        "direct": False,
+        "scheduling": "normal",
         "log_level": "debug",
     }
     account = ACCOUNT | {
