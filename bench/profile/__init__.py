@@ -1,0 +1,1 @@
+"""Where each microsecond of a callback goes: in a served process, and step by step."""
