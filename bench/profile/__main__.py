@@ -87,7 +87,7 @@ def _tell(one: Round) -> None:
     errors = ", ".join(f"{count} {kind}" for kind, count in one.errors.items()) or "no errors"
     print(
         f"round {one.round}  {one.requests_per_second:>9,.0f} requests/s"
-        f"  {one.us:.1f} us each  {errors}",
+        f"  {one.us:.1f} us each  {errors}  others {one.server_core_others or 0:.0f} %",
         file=sys.stderr,
         flush=True,
     )

@@ -37,7 +37,7 @@ _RULES: Final = (
     _Rule("event loop (uvloop, asyncio)", re.compile(r"/uvloop/|/_asyncio\.")),
     _Rule("AES (pycryptodome)", re.compile(r"/Crypto/")),
     _Rule(
-        "SHA-1 and other digests (libcrypto, hashlib)",
+        "digests (libcrypto, hashlib)",
         re.compile(r"/libcrypto[-.]|/_(hashlib|sha\w*|blake2|md5)\."),
     ),
     _Rule("msgspec", re.compile(r"/msgspec/")),
@@ -129,7 +129,8 @@ def _linux_groups(stack: Stack) -> Iterator[str]:
 def name_of(frame: Frame) -> str:
     """Return what a function is shown as: with the name of its file where it has none."""
     if frame.symbol.startswith("["):
-        return f"in {frame.object.rpartition('/')[2] or UNKNOWN}"
+        known = frame.object != UNKNOWN
+        return f"in {frame.object.rpartition('/')[2]}" if known else "in no known file"
     return _of_cython(_COMPILER.sub("", frame.symbol))
 
 

@@ -1,7 +1,6 @@
 """What is told of a run: both tables, how they came about, and the JSON with every sample."""
 
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -9,7 +8,7 @@ from statistics import median
 from typing import Any, Final
 
 from bench import table
-from bench.load.cores import SATURATED, Cores
+from bench.load.cores import DISTURBED, SATURATED, Cores
 from bench.load.report import Spread
 from bench.machine import machine
 from bench.profile.perf import FREQUENCY
@@ -22,7 +21,7 @@ TOP: Final = 3
 
 WAITING: Final = "no processor time: waiting"
 
-_LONGEST: Final = 28
+_LONGEST: Final = 22
 """Characters of a function's name that are shown."""
 
 _PACKAGES: Final = (
@@ -69,17 +68,17 @@ def summarise(rounds: Sequence[Round]) -> list[Group]:
 
 def _group(name: str, rounds: Sequence[Round]) -> Group:
     us = Spread.of([one.us_of(name) for one in rounds])
-    functions: Counter[str] = Counter()
+    # Means, for one round has too few samples of most functions.
+    functions: dict[str, float] = {}
     for one in rounds:
         for function, samples in one.samples.get(name, {}).items():
-            functions[function] += samples
-    # By all rounds' samples: one round has too few of most functions.
-    each = sum(one.us_each for one in rounds) / len(rounds) ** 2
+            us_here = samples * one.us_each / len(rounds)
+            functions[function] = functions.get(function, 0.0) + us_here
     return Group(
         group=name,
         us=us,
         share=_share(us, rounds),
-        functions={function: samples * each for function, samples in functions.most_common()},
+        functions=dict(sorted(functions.items(), key=lambda one: one[1], reverse=True)),
     )
 
 
@@ -96,23 +95,28 @@ def step_cells(steps: Sequence[StepTime]) -> list[tuple[str, ...]]:
 def describe_served(plan: Plan, cores: Cores, rounds: Sequence[Round]) -> list[str]:
     """Return the lines that say how the samples came about, and what was wrong."""
     rate = Spread.of([one.requests_per_second for one in rounds])
-    plain = Spread.of([one.unsampled_requests_per_second for one in rounds])
+    sampled = Spread.of([one.sampled_requests_per_second for one in rounds])
     samples = sum(sum(counts.values()) for one in rounds for counts in one.samples.values())
     lines = [
         f"{plan.row.title}: {plan.row.setup}.",
         f"Rounds: {plan.rounds} of {plan.seconds} s, {plan.connections} connections, {cores}.",
         f"Generator: {plan.generator.name}.",
-        f"Requests/s: {rate.show(0)}; before that, without perf: {plain.show(0)}.",
+        f"Requests/s: {rate.show(0)}; then, slower by perf's interrupts: {sampled.show(0)}.",
         f"Samples: {samples:,}, {FREQUENCY} for each second of processor time, by perf.",
-        "A part's share of them is its share of the processor time between two requests. The",
-        "function that ran counts, whoever called it; within Linux, its nearest caller that is",
-        "listed in bench/profile/groups.py. A virtual machine's perf sees what runs with",
-        "interrupts off only where they are let in again, most often in a spinlock's release.",
+        "A part's share of them is its share of the processor time between two requests, at the",
+        "first of these rates. The function that ran counts, whoever called it; within Linux, its",
+        "nearest caller that bench/profile/groups.py lists. In a virtual machine perf sees what",
+        "runs with interrupts off only where they are let in again, often as a spinlock's release.",
         "Shown: medians over the rounds (least-most); of functions, means.",
         f"Checked: every one of {sum(one.checked for one in rounds):,} replies.",
     ]
     if any((one.server_cpu or SATURATED) < SATURATED for one in rounds):
         lines.append("The server was not busy all the time: see what it waited.")
+    if disturbed := sum((one.server_core_others or 0) >= DISTURBED for one in rounds):
+        lines.append(
+            f"Rounds in which something else took {DISTURBED:.0f} % of its core: {disturbed}. "
+            "Measure again on a quiet machine."
+        )
     return lines + [example for one in rounds for example in one.examples]
 
 

@@ -50,10 +50,13 @@ class Round:
     """One round: loaded without perf, then with it."""
 
     round: int
-    unsampled_requests_per_second: float
     requests_per_second: float
     server_cpu: float | None
-    """Of the sampled part, in percent of the server's core."""
+    """In percent of the server's core."""
+    server_core_others: float | None
+    """What something else took of that core meanwhile, in percent; None where it is not known."""
+    sampled_requests_per_second: float
+    """While perf sampled, which slows the server down and leaves the shares as they are."""
     samples: dict[str, dict[str, int]]
     """How many, by group and function."""
     checked: int
@@ -122,20 +125,21 @@ def _measure(
         return UsageMeter(server.cpu_clock(), cores, server.store_clock())
 
     findings.add(load(PythonGenerator(), WARM_UP_SECONDS, meter()), check)
-    plain = load(plan.generator, plan.seconds, meter())
-    findings.add(plain, check)
     used = meter()
+    plain = load(plan.generator, plan.seconds, used)
+    findings.add(plain, check)
     file.unlink(missing_ok=True)
     with perf.sampling(processes_of_group(server.pid), file):
-        sampled = load(plan.generator, plan.seconds, used)
+        sampled = load(plan.generator, plan.seconds, meter())
     findings.add(sampled, check)
     if plan.row.dedupes and sent > plan.callbacks:
         raise LoadError(f"{plan.row.name} had all callbacks already; give more: --callbacks")
     return Round(
         round=number,
-        unsampled_requests_per_second=plain.requests / plain.seconds,
-        requests_per_second=sampled.requests / sampled.seconds,
+        requests_per_second=plain.requests / plain.seconds,
         server_cpu=used.usage.server,
+        server_core_others=used.usage.server_core_others,
+        sampled_requests_per_second=sampled.requests / sampled.seconds,
         samples=attribute(perf.read(file)),
         checked=findings.checked,
         errors=dict(findings.errors),
