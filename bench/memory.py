@@ -176,8 +176,8 @@ def describe(document: dict[str, Any]) -> list[str]:
     lines = [
         f"Sets: {seconds} s each at full speed, 64 connections; every reply was checked.",
         f"Flat: the last quarter's median set adds at most {FLAT_MIB:g} MiB to the quarter before.",
-        "Collections: of the process that answers, by generation, from the end of its start on;",
-        "each stops it. Between two sets it has nothing to do, and collects nothing.",
+        "Collections: those of garbage in the process that answers, by generation, from the end of",
+        "its start on; each is a pause. Collected: objects in cycles that they found.",
     ]
     lines += [
         f"{ROWS[row].title}: it remembers {FULL_FROM[row]:,} messages in its process, and counts "
@@ -215,7 +215,7 @@ _HEADINGS: Final = (
     *("server", "callbacks", "MiB after the first set", "at the end", "at most"),
     "added by the last quarter",
 )
-_GARBAGE_HEADINGS: Final = ("longest collection ms", "collections", "objects collected")
+_GARBAGE_HEADINGS: Final = ("longest pause ms", "collections", "collected")
 
 
 def _table(document: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

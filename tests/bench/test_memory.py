@@ -85,7 +85,7 @@ def test_the_longest_collection_is_judged(longest: float, met: str) -> None:
 def test_the_table_shows_collections_where_they_were_watched() -> None:
     told = document(**{"gateway-sqlite": points(80, 80, 80, 80)})
     head, _, row = markdown_table(told).splitlines()
-    assert head.endswith("| longest collection ms | collections | objects collected |")
+    assert head.endswith("| longest pause ms | collections | collected |")
     assert row == (
         "| this gateway, SQLite | 200,000 | 80.0 | 80.0 | 80.0 | +0.0, flat "
         "| 1.25 | 30 / 2 / 1 | 7 |"
