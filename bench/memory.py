@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from bench import table
@@ -22,6 +21,7 @@ from bench.load.choice import choose_generator
 from bench.load.cores import Cores, UsageMeter, choose_cores, pinned
 from bench.load.generator import LoadError
 from bench.load.runner import Findings
+from bench.load.scratch import scratch
 from bench.load.servers import ROWS, Server, check_installed
 from bench.machine import machine
 from bench.options import add_output, end_by_exception, number, write_json
@@ -291,9 +291,9 @@ def main(arguments: list[str] | None = None) -> int:
     found: dict[str, Points] = {}
     try:
         check_installed([ROWS[row] for row in plan.rows])
-        with TemporaryDirectory(prefix="gateway-bench-") as name, pinned(cores.generator):
+        with scratch() as directory, pinned(cores.generator):
             for row in plan.rows:
-                found[row] = measure(plan, row, cores, Path(name))
+                found[row] = measure(plan, row, cores, directory)
     except LoadError as error:
         print(f"bench.memory: {error}", file=sys.stderr)
         return 2

@@ -3,8 +3,6 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 from bench.latency.generator import OpenLoad
@@ -14,6 +12,7 @@ from bench.load.cores import Cores, Usage, UsageMeter, choose_cores, pinned
 from bench.load.generator import Generator, LoadError
 from bench.load.python_generator import PythonGenerator
 from bench.load.runner import Findings
+from bench.load.scratch import scratch
 from bench.load.servers import Row, Server, check_installed
 
 WARM_UP_SECONDS: Final = 1
@@ -80,8 +79,8 @@ def run(plan: Plan, progress: Callable[[Measurement], None]) -> tuple[list[Measu
     check_installed(plan.rows)
     cores = choose_cores()
     measured = []
-    with TemporaryDirectory(prefix="gateway-bench-") as name, pinned(cores.generator):
-        callbacks = CallbackSet(Path(name) / "callbacks", plan.callbacks, int(time.time()))
+    with scratch() as directory, pinned(cores.generator):
+        callbacks = CallbackSet(directory / "callbacks", plan.callbacks, int(time.time()))
         for number in range(1, plan.rounds + 1):
             for row in plan.rows:
                 with Server(row, cores.server, plan.timestamp_window) as server:

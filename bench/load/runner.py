@@ -4,14 +4,13 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 from bench.load.callbacks import CallbackSet, Check, echo_check, success_check
 from bench.load.cores import Cores, Usage, UsageMeter, choose_cores, pinned
 from bench.load.generator import Generator, Load, LoadError
 from bench.load.python_generator import PythonGenerator
+from bench.load.scratch import scratch
 from bench.load.servers import Row, Server, check_installed
 
 WARM_UP_SECONDS: Final = 1
@@ -98,8 +97,7 @@ def run(plan: Plan, progress: Callable[[Measurement], None]) -> tuple[list[Measu
     check_installed(plan.rows)
     cores = choose_cores()
     measured = []
-    with TemporaryDirectory(prefix="gateway-bench-") as name, pinned(cores.generator):
-        directory = Path(name)
+    with scratch() as directory, pinned(cores.generator):
         callbacks = CallbackSet(directory / "callbacks", plan.callbacks, int(time.time()))
         for number in range(1, plan.rounds + 1):
             for row in plan.rows:

@@ -131,22 +131,30 @@ def describe_steps(messages: int, repeats: int) -> list[str]:
     ]
 
 
-def show(headings: Sequence[str], rows: Sequence[Sequence[str]], *, markdown: bool) -> None:
-    """Print a table in one form or the other."""
-    if markdown:
-        print(table.markdown(headings, rows), end="\n\n")
-    else:
-        table.show(headings, rows)
+def served_table(groups: Sequence[Group]) -> str:
+    """Return the groups' table for a document."""
+    return table.markdown(_SERVED_HEADINGS, [one.cells() for one in groups])
+
+
+def steps_table(steps: Sequence[StepTime]) -> str:
+    """Return the steps' table for a document."""
+    return table.markdown(_STEPS_HEADINGS, step_cells(steps))
 
 
 def show_served(groups: Sequence[Group], *, markdown: bool) -> None:
     """Print the groups' table."""
-    show(_SERVED_HEADINGS, [one.cells() for one in groups], markdown=markdown)
+    if markdown:
+        print(served_table(groups), end="\n\n")
+    else:
+        table.show(_SERVED_HEADINGS, [one.cells() for one in groups])
 
 
 def show_steps(steps: Sequence[StepTime], *, markdown: bool) -> None:
     """Print the steps' table."""
-    show(_STEPS_HEADINGS, step_cells(steps), markdown=markdown)
+    if markdown:
+        print(steps_table(steps), end="\n\n")
+    else:
+        table.show(_STEPS_HEADINGS, step_cells(steps))
 
 
 def served_json(plan: Plan, cores: Cores, rounds: Sequence[Round]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 from bench.load.callbacks import CallbackSet, Check, echo_check, success_check
@@ -13,6 +12,7 @@ from bench.load.cores import Cores, UsageMeter, choose_cores, pinned, processes_
 from bench.load.generator import Generator, Load, LoadError
 from bench.load.python_generator import PythonGenerator
 from bench.load.runner import Findings
+from bench.load.scratch import scratch
 from bench.load.servers import Row, Server, check_installed
 from bench.profile import perf
 from bench.profile.groups import group_of, name_of
@@ -91,8 +91,7 @@ def run(plan: Plan, progress: Callable[[Round], None]) -> tuple[list[Round], Cor
     perf.check_installed()
     cores = choose_cores()
     rounds = []
-    with TemporaryDirectory(prefix="gateway-bench-") as name, pinned(cores.generator):
-        directory = Path(name)
+    with scratch() as directory, pinned(cores.generator):
         callbacks = CallbackSet(directory / "callbacks", plan.callbacks, int(time.time()))
         for number in range(1, plan.rounds + 1):
             with Server(plan.row, cores.server, plan.timestamp_window) as server:

@@ -20,7 +20,12 @@ from bench.micro.report import Row, rows_of
 from bench.micro.report import markdown_table as micro_table
 from bench.micro.sides import WHOLE_PATH, Side
 from bench.percentiles import LEVELS
+from bench.profile.report import groups_of, served_table, steps_of, steps_table
 from bench.render.refusal import CannotRender
+from bench.startup.report import markdown_table as startup_table
+from bench.startup.report import summaries_of as startups_of
+from bench.workers.report import markdown_table as workers_table
+from bench.workers.report import summaries_of as workers_of
 
 
 class Result:
@@ -212,6 +217,42 @@ class Stress(Result):
         return file.name if file.exists() else None
 
 
+class Profile(Result):
+    """Where the microseconds go."""
+
+    @property
+    def served(self) -> str:
+        """What runs in a server under load."""
+        return served_table(groups_of(self.document))
+
+    @property
+    def steps(self) -> str:
+        """The gateway's own steps."""
+        return steps_table(steps_of(self.document))
+
+    def notes_of(self, part: str) -> str:
+        """What was said of a part, ``served`` or ``steps``, a line each."""
+        return "\n".join(self.document[part]["notes"])
+
+
+class Startup(Result):
+    """How soon a server answers, and what it takes up then."""
+
+    @property
+    def table(self) -> str:
+        """All rows."""
+        return startup_table(startups_of(self.document))
+
+
+class Workers(Result):
+    """What a second worker adds."""
+
+    @property
+    def table(self) -> str:
+        """All rows."""
+        return workers_table(workers_of(self.document))
+
+
 _REQUIRED: Final[Mapping[str, Callable[[Path], Result]]] = {
     "load": Load,
     "micro": Micro,
@@ -219,7 +260,12 @@ _REQUIRED: Final[Mapping[str, Callable[[Path], Result]]] = {
     "growth": Growth,
 }
 
-_OPTIONAL: Final[Mapping[str, Callable[[Path], Result]]] = {"latency": Latency}
+_OPTIONAL: Final[Mapping[str, Callable[[Path], Result]]] = {
+    "latency": Latency,
+    "profile": Profile,
+    "startup": Startup,
+    "workers": Workers,
+}
 """Those whose sections templates leave out where they are None."""
 
 

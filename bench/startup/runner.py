@@ -3,12 +3,11 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 from bench.load.callbacks import CallbackSet, Check, echo_check
 from bench.load.cores import Cores, choose_cores, pinned
+from bench.load.scratch import scratch
 from bench.load.servers import Row, check_installed
 from bench.startup.first_answer import START_TIMEOUT, TimedServer
 
@@ -51,9 +50,9 @@ def run(plan: Plan, progress: Callable[[Start], None]) -> tuple[list[Start], Cor
     check_installed(plan.rows)
     cores = choose_cores()
     starts = []
-    with TemporaryDirectory(prefix="gateway-bench-") as name, pinned(cores.generator):
+    with scratch() as directory, pinned(cores.generator):
         count = plan.rounds + 1
-        callbacks = CallbackSet(Path(name) / "callbacks", count, int(time.time()))
+        callbacks = CallbackSet(directory / "callbacks", count, int(time.time()))
         requests, check = callbacks.requests(), echo_check(callbacks)
         for number in range(count):
             # Each server has a store of its own, which does not know the callback yet.

@@ -4,8 +4,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 from bench.load.callbacks import CallbackSet, echo_check
@@ -13,6 +11,7 @@ from bench.load.cores import UsageMeter, cpu_seconds, processes_of_group
 from bench.load.generator import Generator, Load, LoadError
 from bench.load.python_generator import PythonGenerator
 from bench.load.runner import Findings
+from bench.load.scratch import scratch
 from bench.load.servers import ROWS, Row, Server, check_installed
 from bench.served import gateway_row
 from bench.workers.layout import Layout, kept_to, layouts_for, move, usable_cores
@@ -116,8 +115,8 @@ def run(
     usable = usable_cores()
     layouts = layouts_for(usable)
     measured = []
-    with TemporaryDirectory(prefix="gateway-bench-") as name:
-        callbacks = CallbackSet(Path(name) / "callbacks", plan.callbacks, int(time.time()))
+    with scratch() as directory:
+        callbacks = CallbackSet(directory / "callbacks", plan.callbacks, int(time.time()))
         for number, row, layout in product(range(1, plan.rounds + 1), plan.rows, layouts):
             # Servers see all cores, wherever they are put.
             served = gateway_row(row, workers=len(layout.workers), cores=usable)

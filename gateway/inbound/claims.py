@@ -296,8 +296,10 @@ class Claims:
         self._keep = keep
         self._tells = tells
         self._records: dict[bytes, Record] = {}
-        self._oldest: deque[tuple[bytes, Record]] = deque()
-        """All of them and some that were forgotten, in the order in which they go."""
+        # All of them and some that were forgotten, in the order in which they go. Two queues, for
+        # tuples would be what the garbage collector has to look through.
+        self._keys: deque[bytes] = deque()
+        self._made: deque[Record] = deque()
         self._untold: dict[bytes, Record] = {}
 
     def advance(self, step: ClaimStep, now: float) -> _Advanced:
@@ -306,8 +308,9 @@ class Claims:
         record = self._records.get(key)
         if record is None or record.first + self._keep < now:
             record = self._records[key] = Record(now)
-            self._oldest.append((key, record))
-            if len(self._oldest) > MAX_RECORDS:
+            self._keys.append(key)
+            self._made.append(record)
+            if len(self._keys) > MAX_RECORDS:
                 self._drop_oldest()
         advanced = _RULES[type(step)](record, step, now)
         if self._tells and record.reply:
@@ -315,7 +318,7 @@ class Claims:
         return advanced
 
     def _drop_oldest(self) -> None:
-        key, record = self._oldest.popleft()
+        key, record = self._keys.popleft(), self._made.popleft()
         # Unless it was forgotten, and perhaps made anew, since.
         if self._records.get(key) is record:
             del self._records[key]
