@@ -38,7 +38,7 @@ REST: Final = "rest of it"
 BEGUN: Final = "begun without a task"
 
 _OWNER: Final = b"bench001"
-_MEDIA_TYPE: Final = "text/xml; charset=utf-8"
+_HEADERS: Final = [("content-type", "text/xml; charset=utf-8")]
 
 _T = TypeVar("_T")
 
@@ -169,7 +169,7 @@ def _parts(calls: Sequence[Call], settings: Settings) -> dict[str, float]:
     requests = [SentRequest(call) for call in calls]
     part(
         "answer",
-        lambda request, body: request.answer(Answer(200, _MEDIA_TYPE, body)),
+        lambda request, body: request.answer(Answer(200, _HEADERS, body)),
         list(zip(requests, bodies, strict=True)),
     )
     part("finish", lambda key, body: store.take_step(Finish(key, _OWNER, body)), pairs)

@@ -10,7 +10,7 @@ from litestar import asgi
 from litestar.handlers import ASGIRouteHandler
 from litestar.types import HTTPScope, Receive, Scope, Send
 
-from gateway.http.callback import NOT_FOUND, Answer, CallbackEndpoint, Request, headers_of
+from gateway.http.callback import NOT_FOUND, Answer, CallbackEndpoint, Request
 
 PATH = "/wechat"
 
@@ -29,7 +29,7 @@ def callback_route(endpoint: CallbackEndpoint) -> ASGIRouteHandler:
     async def callback(scope: Scope, receive: Receive, send: Send) -> None:
         answer = await _answer(endpoint, cast("HTTPScope", scope), receive, running)
         headers = [(b"content-length", b"%d" % len(answer.body))]
-        headers += [(name.encode(), value.encode()) for name, value in headers_of(answer)]
+        headers += [(name.encode(), value.encode()) for name, value in answer.headers]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body, "more_body": False})
 

@@ -29,11 +29,15 @@ from gateway.protocol.replies import Reply
 _log = logging.getLogger("gateway.callback")
 
 
+Headers = list[tuple[str, str]]
+
+
 class Answer(Struct, frozen=True, gc=False):
-    """What goes back: a status, the body's media type (empty where there is no body), the body."""
+    """What goes back: a status, the headers but the length, the body."""
 
     status: int
-    media_type: str
+    headers: Headers
+    """One list for all answers of a kind: not to be changed."""
     body: bytes
 
 
@@ -43,33 +47,19 @@ BODY_SECONDS: Final = 5.0
 MAX_AGE: Final = 60
 """Seconds between a message and its last delivery that can be believed; there are about 10."""
 
-REFUSED: Final = Answer(403, "", b"")
-TOO_LARGE: Final = Answer(413, "", b"")
-NOT_FOUND: Final = Answer(404, "", b"")
-NOT_ALLOWED: Final = Answer(405, "", b"")
-BROKEN: Final = Answer(500, "", b"")
-
-_Headers = list[tuple[str, str]]
-
-
-def headers_of(answer: Answer) -> _Headers:
-    """Return an answer's headers but its length; not to be changed."""
-    return _NOT_ALLOWED_HEADERS if answer is NOT_ALLOWED else _HEADERS[answer.media_type]
-
+REFUSED: Final = Answer(403, [], b"")
+TOO_LARGE: Final = Answer(413, [], b"")
+NOT_FOUND: Final = Answer(404, [], b"")
+NOT_ALLOWED: Final = Answer(405, [("allow", "GET, POST")], b"")
+BROKEN: Final = Answer(500, [], b"")
 
 _REFUSALS: Final = {Reason.ACCOUNT: NOT_FOUND, Reason.SIZE: TOO_LARGE}
 """The refusals that are not REFUSED: they tell nothing that a sender could not find out anyway."""
 
 # Text, so that markup in an echostr stays inert (PROTOCOL 1.1).
-_TEXT: Final = "text/plain; charset=utf-8"
-_XML: Final = "text/xml; charset=utf-8"
-_JSON: Final = "application/json"
-
-_HEADERS: Final[dict[str, _Headers]] = {
-    "": [],
-    **{media_type: [("content-type", media_type)] for media_type in (_TEXT, _XML, _JSON)},
-}
-_NOT_ALLOWED_HEADERS: Final[_Headers] = [("allow", "GET, POST")]
+_TEXT: Final[Headers] = [("content-type", "text/plain; charset=utf-8")]
+_XML: Final[Headers] = [("content-type", "text/xml; charset=utf-8")]
+_JSON: Final[Headers] = [("content-type", "application/json")]
 
 
 class RandomBlocks:
@@ -175,10 +165,11 @@ class CallbackEndpoint:
             self.refuse(request, Reason.ACCOUNT)
             return
         try:
-            received = receive(account, request.raw_query, body, self.clock())
+            now = self.clock()
+            received = receive(account, request.raw_query, body, now)
             if account.is_plain and account.refuse_replays:
                 await self._refuse_replay(account, parse_query(request.raw_query), body)
-            await self._deliveries.answer(_Delivery(self, account, request, received))
+            await self._deliveries.answer(_Delivery(self, account, request, received, now))
         except Refused as refused:
             self.refuse(request, refused.reason)
         except HandlerFailed:
@@ -231,9 +222,14 @@ class _Delivery(Delivery):
     __slots__ = ("_endpoint", "_received", "_request")
 
     def __init__(
-        self, endpoint: CallbackEndpoint, account: Account, request: Request, received: Received
+        self,
+        endpoint: CallbackEndpoint,
+        account: Account,
+        request: Request,
+        received: Received,
+        now: float,
     ) -> None:
-        super().__init__(account, request.raw_query, arrived_at=endpoint.clock())
+        super().__init__(account, request.raw_query, "", 1, now)
         self._endpoint = endpoint
         self._request = request
         self._received = received
@@ -267,12 +263,12 @@ class _Delivery(Delivery):
     def answer(self, body: bytes) -> None:
         """Answer, unless it is answered already."""
         if body == SUCCESS:
-            media_type = _TEXT
+            headers = _TEXT
         elif self._received.as_json:
-            media_type = _JSON
+            headers = _JSON
         else:
-            media_type = _XML
-        self._request.answer(Answer(200, media_type, body))
+            headers = _XML
+        self._request.answer(Answer(200, headers, body))
 
 
 def _digest(data: bytes) -> bytes:

@@ -14,6 +14,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Any, Final
 
@@ -38,9 +39,9 @@ class Direct:
     def __init__(self, endpoint: CallbackEndpoint) -> None:
         self._endpoint = endpoint
         self._eager: Eager | None = None
-        self._reading: _Readings = {}
-        """Added to in Granian's thread, taken from in the loop's: each a single step under the
-        interpreter's lock."""
+        self._reading: dict[RsgiRequest, Any] = {}
+        """What is being read, with its future. Added to in Granian's thread, taken from in the
+        loop's: each a single step under the interpreter's lock."""
 
     def install(self, app: Callable[..., Any]) -> None:
         """Take the callbacks of an RSGI app, as soon as Granian makes a scheduler for it."""
@@ -75,12 +76,26 @@ class Direct:
     def _schedule(self, loop: asyncio.AbstractEventLoop, by_task: Schedule) -> Schedule:
         """Return what takes callbacks from now on, and hands all else on."""
         _log.info("callbacks come straight from Granian, without a task for each")
-        self._eager = eager = Eager(loop)
-        loop.call_later(SWEEP, self._sweep, loop)
-        endpoint, reading = self._endpoint, self._reading
-        limit, now = endpoint.max_body, loop.time
+        self._eager = Eager(loop)
+        loop.call_later(SWEEP, self._sweep, loop, {})
+        begin, handle, refuse = self._eager.begin, self._endpoint.handle, self._endpoint.refuse
+        limit, reading = self._endpoint.max_body, self._reading
+
+        def answer(request: RsgiRequest, future: Any) -> None:
+            """Answer a callback whose body was read, in the loop."""
+            del reading[request]
+            try:
+                body = future.result()
+            except asyncio.CancelledError:
+                refuse(request, Reason.SLOW)
+            except Exception:
+                # The client went away, and there is nobody left to answer.
+                return
+            else:
+                begin(handle(request, body))
 
         def schedule(watcher: Any) -> None:
+            """Take a request, in Granian's thread."""
             try:
                 scope = watcher.scope
                 path = scope.path
@@ -91,11 +106,9 @@ class Direct:
                     and size <= limit
                 ):
                     protocol = watcher.proto
-                    future = protocol()
-                    request = _Reading(scope, protocol, "POST", path)
-                    request.take_over(endpoint, eager, reading)
-                    reading[request] = (future, now())
-                    future.add_done_callback(request)
+                    request = RsgiRequest(scope, protocol, "POST", path)
+                    reading[request] = future = protocol()
+                    future.add_done_callback(partial(answer, request))
                 else:
                     by_task(watcher)
             except Exception as error:
@@ -104,38 +117,11 @@ class Direct:
 
         return schedule
 
-    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Give up on bodies that do not come."""
-        now = loop.time()
-        for future, began in list(self._reading.values()):
-            if now - began > BODY_SECONDS:
+    def _sweep(self, loop: asyncio.AbstractEventLoop, seen: dict[RsgiRequest, int]) -> None:
+        """Give up on bodies that do not come; ``seen`` tells how often each was looked at."""
+        seen = {request: seen.get(request, 0) + 1 for request in list(self._reading)}
+        for request, times in seen.items():
+            future = self._reading.get(request)
+            if times * SWEEP > BODY_SECONDS and future is not None:
                 future.cancel()
-        loop.call_later(SWEEP, self._sweep, loop)
-
-
-class _Reading(RsgiRequest):
-    """A callback whose body is being read; called in the loop when it is there."""
-
-    __slots__ = ("_eager", "_endpoint", "_reading")
-
-    def take_over(self, endpoint: CallbackEndpoint, eager: Eager, reading: "_Readings") -> None:
-        """Know who answers it, how that begins, and where it is listed while it is read."""
-        self._endpoint = endpoint
-        self._eager = eager
-        self._reading = reading
-
-    def __call__(self, future: Any) -> None:
-        del self._reading[self]
-        try:
-            body = future.result()
-        except asyncio.CancelledError:
-            self._endpoint.refuse(self, Reason.SLOW)
-        except Exception:
-            # The client went away, and there is nobody left to answer.
-            return
-        else:
-            self._eager.begin(self._endpoint.handle(self, body))
-
-
-_Readings = dict[_Reading, tuple[Any, float]]
-"""What is being read: its future, and when it began by the loop's clock."""
+        loop.call_later(SWEEP, self._sweep, loop, seen)

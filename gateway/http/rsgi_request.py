@@ -1,9 +1,13 @@
 """A callback as Granian hands it over, by RSGI."""
 
+from typing import Final
+
 from granian.rsgi import HTTPProtocol, Scope  # type: ignore[attr-defined]  # without saying so
 
 from gateway.http.asgi import PATH
-from gateway.http.callback import Answer, Request, headers_of
+from gateway.http.callback import Answer, Request
+
+_NAME_AT: Final = len(PATH)
 
 
 class RsgiRequest(Request):
@@ -14,8 +18,9 @@ class RsgiRequest(Request):
     def __init__(self, scope: Scope, protocol: HTTPProtocol, method: str, path: str) -> None:
         """``method`` and ``path`` are the scope's, which makes them anew each time it is asked."""
         self.method = method
-        self.name = path[len(PATH) :].strip("/")
-        self.raw_query = scope.query_string.encode("utf-8", "surrogateescape")
+        self.name = path[_NAME_AT:].strip("/")
+        # Whatever it was on the wire, Granian makes sound UTF-8 of it.
+        self.raw_query = scope.query_string.encode()
         self.answered = False
         self._scope = scope
         self._protocol = protocol
@@ -41,7 +46,7 @@ class RsgiRequest(Request):
 
     def send(self, answer: Answer) -> None:
         """Hand the answer to Granian, which does not wait."""
-        self._protocol.response_bytes(answer.status, headers_of(answer), answer.body)
+        self._protocol.response_bytes(answer.status, answer.headers, answer.body)
 
 
 def declared_size(scope: Scope) -> int | None:

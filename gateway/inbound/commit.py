@@ -1,8 +1,8 @@
 """Group commit: the steps of concurrent callbacks share one round trip to the store."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 from gateway.errors import StoreDown
 from gateway.inbound.claims import Outcome, Step
@@ -23,19 +23,6 @@ TakeStep = Callable[[Step], Outcome]
 """Takes a step within this process, where nothing is to be waited for and nothing can fail."""
 
 
-class _Known:
-    """An outcome that is there already, to be awaited like one that is not."""
-
-    __slots__ = ("_outcome",)
-
-    def __init__(self, outcome: Outcome) -> None:
-        self._outcome = outcome
-
-    def __await__(self) -> Generator[Any, None, Outcome]:
-        return self._outcome
-        yield  # makes it a generator
-
-
 class GroupCommit:
     """Sends steps to a store in batches: at once where it is idle, else with the next batch.
 
@@ -49,13 +36,18 @@ class GroupCommit:
         self._waiting: list[_Waiting] = []
         self._sending: asyncio.Task[None] | None = None
 
-    def submit(self, step: Step) -> Awaitable[Outcome]:
+    def take(self, step: Step) -> Outcome | None:
+        """Return the step's outcome where the store is in this process, else None: submit it."""
+        return None if self._take_step is None else self._take_step(step)
+
+    def submit(self, step: Step) -> asyncio.Future[Outcome]:
         """Return what will hold the step's outcome, or the error of its batch."""
-        if self._take_step is not None:
-            return _Known(self._take_step(step))
         loop = asyncio.get_running_loop()
         future: Parking[Outcome] = Parking(loop=loop)
-        self._add(loop, step, future)
+        if self._take_step is not None:
+            future.set_result(self._take_step(step))
+        else:
+            self._add(loop, step, future)
         return future
 
     def post(self, step: Step) -> None:

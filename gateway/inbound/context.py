@@ -16,7 +16,6 @@ class Context:
         self,
         account: Account,
         raw_query: bytes,
-        *,
         trace_id: str = "",
         attempt: int = 1,
         arrived_at: float = 0.0,

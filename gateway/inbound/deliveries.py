@@ -65,6 +65,10 @@ SWEEP: Final = 0.1
 MAX_RECENT: Final = 4096
 """Replies that a process remembers itself."""
 
+_FRESH: Final = State.FRESH
+_IN_FLIGHT: Final = State.IN_FLIGHT
+_DONE: Final = State.DONE
+
 _POLL: Final = (0.05, 0.5)
 """Seconds between two looks at another process's claim: at first, and at most."""
 
@@ -168,11 +172,14 @@ class Deliveries:
             run = self._runs.get(key)
             if run is None:
                 run = self._runs[key] = _Run(delivery, arrived)
-                self._watch()
+                if not self._sweeping:
+                    self._watch()
                 try:
                     ended = await self._lead(run, again)
                 finally:
-                    self._end(key, run)
+                    del self._runs[key]
+                    if run.ended is not None and not run.ended.done():
+                        run.ended.set_result(None)
             else:
                 ended = await self._join(run, delivery, arrived)
             if ended:
@@ -184,11 +191,6 @@ class Deliveries:
         outcome = await self._commit.submit(Claim(request, self._owner, reply=body))
         return outcome.state is State.DONE and outcome.reply != body
 
-    def _end(self, key: bytes, run: _Run) -> None:
-        del self._runs[key]
-        if run.ended is not None and not run.ended.done():
-            run.ended.set_result(None)
-
     async def _lead(self, run: _Run, again: bool) -> bool:
         """Claim the message for this process; return whether its delivery is done with."""
         delivery = run.delivery
@@ -199,22 +201,20 @@ class Deliveries:
             entries += (store_message(delivery.key, delivery.message, delivery),)
             reply = delivery.seal(match.route.instant)
         claim = Claim(delivery.key, self._owner, entries, reply, again)
-        outcome = await self._commit.submit(claim)
-        if outcome.state is State.IN_FLIGHT:
+        outcome = self._commit.take(claim) or await self._commit.submit(claim)
+        if outcome.state is _IN_FLIGHT:
             outcome = await self._wait(run, replace(claim, again=True), outcome)
-        if outcome.state is State.DONE:
-            self._know(delivery, outcome.reply)
-        elif outcome.state is State.IN_FLIGHT:
-            # Left to the next delivery.
-            return True
-        elif reply:
-            self._know(delivery, reply)
-            self._on_stored()
-        else:
+        if outcome.state is _FRESH and not reply:
             if entries:
                 self._on_stored()
             run.attempt, run.age = outcome.attempt, outcome.age
             return await self._handle(run, match)
+        if outcome.state is _DONE:
+            self._know(delivery, outcome.reply)
+        elif outcome.state is _FRESH:
+            self._know(delivery, reply)
+            self._on_stored()
+        # Else it is left to the next delivery.
         return True
 
     async def _handle(self, run: _Run, match: Match) -> bool:
@@ -321,9 +321,8 @@ class Deliveries:
         delivery.answer(reply)
 
     def _watch(self) -> None:
-        if not self._sweeping:
-            self._sweeping = True
-            asyncio.get_running_loop().call_later(SWEEP, self._sweep)
+        self._sweeping = True
+        asyncio.get_running_loop().call_later(SWEEP, self._sweep)
 
     def _sweep(self) -> None:
         """Renew the claims of what runs long; give up what is overdue."""

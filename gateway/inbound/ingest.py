@@ -14,7 +14,7 @@ from gateway.inbound.context import Context
 from gateway.inbound.handlers import Call, bind_handler
 from gateway.inbound.router import Match, Router
 from gateway.protocol.messages import Message
-from gateway.protocol.replies import Reply, displayable, to_reply
+from gateway.protocol.replies import NewsReply, Reply, displayable, to_reply
 
 FAILURES: Final = (Exception, SystemExit, asyncio.CancelledError)
 """What a handler can raise: sys.exit(), and the awaiting of something cancelled, among it."""
@@ -126,8 +126,8 @@ def is_cancelled(error: BaseException) -> bool:
 
 def _reply(value: object, message: Message) -> Reply | None:
     reply = to_reply(value)
-    if reply is None:
-        return None
+    if not isinstance(reply, NewsReply):
+        return reply
     shown = displayable(reply, message)
     if shown is not reply:
         _log.warning("news cut to one article: WeChat shows no more in answer to a message")
