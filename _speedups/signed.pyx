@@ -5,6 +5,7 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.math cimport fabs
 from libc.stdint cimport uint8_t, uint64_t
+from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy
 
@@ -137,7 +138,7 @@ cdef inline uint8_t* put(uint8_t* out, const void* data, Py_ssize_t size) noexce
 
 
 def seal_signed(random: bytes, message: bytes, app_id: bytes, token: bytes,
-                cipher: EnvelopeCipher, nonce: bytes, timestamp: bytes) -> bytes:
+                cipher: EnvelopeCipher, nonce: bytes, timestamp: int) -> bytes:
     cdef Py_ssize_t length = PyBytes_GET_SIZE(message)
     cdef Py_ssize_t tail = PyBytes_GET_SIZE(app_id)
     cdef Py_ssize_t size = HEAD + length + tail
@@ -148,6 +149,8 @@ def seal_signed(random: bytes, message: bytes, app_id: bytes, token: bytes,
     cdef uint8_t* text
     cdef Part[PARTS] parts
     cdef unsigned char[HEX_DIGEST] signature
+    cdef char[24] at
+    cdef int at_size = snprintf(at, 24, "%lld", <long long>timestamp)
     cdef bytes answer
     if PyBytes_GET_SIZE(random) != AES_BLOCK:
         raise ValueError("random")
@@ -162,7 +165,7 @@ def seal_signed(random: bytes, message: bytes, app_id: bytes, token: bytes,
         memcpy(space + HEAD, PyBytes_AS_STRING(message), length)
         memcpy(space + HEAD + length, PyBytes_AS_STRING(app_id), tail)
         answer = PyBytes_FromStringAndSize(
-            NULL, 23 + text_size + 36 + HEX_DIGEST + 29 + PyBytes_GET_SIZE(timestamp) + 28
+            NULL, 23 + text_size + 36 + HEX_DIGEST + 29 + at_size + 28
             + PyBytes_GET_SIZE(nonce) + 17)
         out = <uint8_t*>PyBytes_AS_STRING(answer)
         out = text = put(out, XML_ENCRYPT, 23)
@@ -171,14 +174,14 @@ def seal_signed(random: bytes, message: bytes, app_id: bytes, token: bytes,
         if space is not stack:
             free(space)
     parts[0] = part_of(PyBytes_AS_STRING(token), PyBytes_GET_SIZE(token))
-    parts[1] = part_of(PyBytes_AS_STRING(timestamp), PyBytes_GET_SIZE(timestamp))
+    parts[1] = part_of(at, at_size)
     parts[2] = part_of(PyBytes_AS_STRING(nonce), PyBytes_GET_SIZE(nonce))
     parts[3] = part_of(text, text_size)
     sign_parts(parts, signature)
     out = put(text + text_size, XML_SIGNATURE, 36)
     out = put(out, signature, HEX_DIGEST)
     out = put(out, XML_TIMESTAMP, 29)
-    out = put(out, PyBytes_AS_STRING(timestamp), PyBytes_GET_SIZE(timestamp))
+    out = put(out, at, at_size)
     out = put(out, XML_NONCE, 28)
     out = put(out, PyBytes_AS_STRING(nonce), PyBytes_GET_SIZE(nonce))
     put(out, XML_END, 17)

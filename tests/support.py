@@ -31,9 +31,9 @@ HAS_COMPILED: Final = find_spec("gateway.kernels._fields_c") is not None or "CI"
 """Whether the compiled kernels are to be tested: where they were built, and always in CI."""
 
 KERNELS: Final = {
-    "gateway.protocol.callback": ("extract", "text_of"),
+    "gateway.protocol.callback": ("extract", "seal_signed", "text_of"),
     "gateway.protocol.dedupe": ("digest_of",),
-    "gateway.protocol.envelope": ("open_signed", "seal_signed", "sign"),
+    "gateway.protocol.envelope": ("open_signed", "sign"),
     "gateway.protocol.replies": ("write_reply",),
     "gateway.protocol.verify": ("signature_matches",),
 }

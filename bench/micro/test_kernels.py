@@ -22,7 +22,6 @@ from bench.micro.samples import (
     SIGNED,
     SIGNED_TEXT,
     TEXT_MESSAGE,
-    TIMESTAMP,
 )
 from bench.micro.sides import Timed, by_pure, by_wechatpy, row
 from gateway.http.callback import RandomBlocks
@@ -209,7 +208,7 @@ def test_a_signed_envelope_is_opened(kernels: Kernels, timed: Timed) -> None:
 def test_a_reply_is_sealed_and_signed(kernels: Kernels, timed: Timed) -> None:
     """To the XML that goes out, in one call."""
     cipher = kernels.EnvelopeCipher(KEY)
-    given = (RANDOM, TEXT_MESSAGE, APP_ID.encode(), TOKEN.encode(), cipher, NONCE, TIMESTAMP)
+    given = (RANDOM, TEXT_MESSAGE, APP_ID.encode(), TOKEN.encode(), cipher, NONCE, NOW)
     fields = extract(timed(kernels.seal_signed, *given))
     assert fields["MsgSignature"].encode() == sign(*SIGNED[:3], fields["Encrypt"].encode())
     assert cipher.open(fields["Encrypt"].encode()) == (TEXT_MESSAGE, APP_ID.encode())

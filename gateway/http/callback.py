@@ -268,7 +268,10 @@ class _Delivery(Delivery):
             headers = _JSON
         else:
             headers = _XML
-        self._request.answer(Answer(200, headers, body))
+        request = self._request
+        if not request.answered:
+            request.answered = True
+            request.send(Answer(200, headers, body))
 
 
 def _digest(data: bytes) -> bytes:

@@ -74,15 +74,14 @@ class Eager:
         self._renewing = False
         self._running: set[asyncio.Task[None]] = set()
 
-    def begin(self, begun: Begun) -> None:
+    def begin(self, begun: Begun, context: Context | None = None) -> None:
         """Run a coroutine as far as it goes without waiting; what it raises is logged.
 
-        To be called by a callback of the loop, not within a task.
+        To be called by a callback of the loop, not within a task. It has a new context unless one
+        is given.
         """
-        self._step(begun, copy_context())
-
-    def _step(self, begun: Begun, context: Context) -> None:
-        """Go on with a coroutine."""
+        if context is None:
+            context = copy_context()
         spare = self._spare
         if spare is None or spare.wanted.done():
             self._hold(self._loop.create_task(_run(begun, context)))
@@ -99,7 +98,7 @@ class Eager:
         finally:
             _leave_task(self._loop, spare.task)
         if isinstance(waits_for, Parking):
-            waits_for.park(partial(self._step, begun, context))
+            waits_for.park(partial(self.begin, begun, context))
         else:
             self._hand_over(spare, _Rest(begun, context, waits_for))
 

@@ -32,28 +32,25 @@ class GroupCommit:
 
     def __init__(self, commit: Commit, take_step: TakeStep | None = None) -> None:
         self._commit = commit
-        self._take_step = take_step
+        self.take_step = take_step
+        """Takes a step without waiting, where the store is in this process; else None."""
         self._waiting: list[_Waiting] = []
         self._sending: asyncio.Task[None] | None = None
-
-    def take(self, step: Step) -> Outcome | None:
-        """Return the step's outcome where the store is in this process, else None: submit it."""
-        return None if self._take_step is None else self._take_step(step)
 
     def submit(self, step: Step) -> asyncio.Future[Outcome]:
         """Return what will hold the step's outcome, or the error of its batch."""
         loop = asyncio.get_running_loop()
         future: Parking[Outcome] = Parking(loop=loop)
-        if self._take_step is not None:
-            future.set_result(self._take_step(step))
+        if self.take_step is not None:
+            future.set_result(self.take_step(step))
         else:
             self._add(loop, step, future)
         return future
 
     def post(self, step: Step) -> None:
         """Send a step whose outcome nobody waits for."""
-        if self._take_step is not None:
-            self._take_step(step)
+        if self.take_step is not None:
+            self.take_step(step)
         else:
             self._add(asyncio.get_running_loop(), step, None)
 

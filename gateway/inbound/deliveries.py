@@ -195,13 +195,16 @@ class Deliveries:
         """Claim the message for this process; return whether its delivery is done with."""
         delivery = run.delivery
         match = self._ingest.find(delivery.message)
-        entries = self._outbox.entries(delivery.key, delivery.message, delivery)
+        entries: tuple[Entry, ...] = ()
+        if self._outbox.is_wanted:
+            entries = self._outbox.entries(delivery.key, delivery.message, delivery)
         reply = b""
         if match.route.background:
             entries += (store_message(delivery.key, delivery.message, delivery),)
             reply = delivery.seal(match.route.instant)
         claim = Claim(delivery.key, self._owner, entries, reply, again)
-        outcome = self._commit.take(claim) or await self._commit.submit(claim)
+        take = self._commit.take_step
+        outcome = await self._commit.submit(claim) if take is None else take(claim)
         if outcome.state is _IN_FLIGHT:
             outcome = await self._wait(run, replace(claim, again=True), outcome)
         if outcome.state is _FRESH and not reply:

@@ -31,13 +31,13 @@ class Handler(msgspec.Struct, frozen=True):
     _context_at: int | None
     _takes_message: bool
     _named_groups: tuple[str, ...]
+    plain: Call | None = None
+    """The function itself, where a message is all that it takes."""
 
     def __call__(
         self, message: Message, found: re.Match[str] | None, context: Context | None
     ) -> Awaitable[Any]:
         """Start the call; what it returns is awaited for the handler's own return value."""
-        if found is None and self._context_name is None and self._takes_message:
-            return self._function(message)
         arguments: list[Any] = [message] if self._takes_message else []
         named: dict[str, Any] = {}
         if found is not None:
@@ -67,14 +67,16 @@ def bind_handler(function: HandlerFunction, pattern: re.Pattern[str] | None) -> 
     context_at = None
     if context is not None and context.kind is not inspect.Parameter.KEYWORD_ONLY:
         context_at = parameters.index(context)
+    called = as_async(function)
     return Handler(
         name=name,
-        _function=as_async(function),
+        _function=called,
         _context_name=None if context is None else context.name,
         # Behind a parameter that keeps its default, only its name finds it.
         _context_at=context_at if context_at is None or context_at <= positional else None,
         _takes_message=bool(others),
         _named_groups=named,
+        plain=called if context is None and others and not groups else None,
     )
 
 

@@ -49,7 +49,11 @@ class Ingest:
         route, found = match
         try:
             if not route.middlewares:
-                value = await route.handler(message, found, context)
+                plain = route.handler.plain
+                if plain is not None and found is None:
+                    value = await plain(message)
+                else:
+                    value = await route.handler(message, found, context)
             else:
                 value = await _chain(route, found, route.middlewares, message, context)
             return _reply(value, message)

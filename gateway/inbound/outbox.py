@@ -39,16 +39,19 @@ class Outbox:
         """``archive`` tells whether every message goes to the archive's lane too."""
         self._subscriptions = list(subscriptions)
         self._archive = archive
+        self.is_wanted = archive or bool(self._subscriptions)
+        """Whether anybody wants anything."""
         self._lanes: dict[tuple[type[Message], str], tuple[str, ...]] = {}
 
     def subscribe(self, subscription: Subscription) -> None:
         """Add a subscriber, who gets what comes from now on."""
         self._subscriptions.append(subscription)
+        self.is_wanted = True
         self._lanes.clear()
 
     def entries(self, key: bytes, message: Message, context: Context) -> tuple[Entry, ...]:
         """Return the entries of a message with this dedupe key; none where nobody wants it."""
-        if not self._subscriptions and not self._archive:
+        if not self.is_wanted:
             return ()
         account = context.account
         kind = (type(message), account.name)

@@ -61,15 +61,15 @@ def seal_signed(
     token: bytes,
     cipher: EnvelopeCipher,
     nonce: bytes,
-    timestamp: bytes,
+    timestamp: int,
 ) -> bytes:
     """Return the XML that carries a message sealed and signed, as a passive reply is.
 
-    ``random`` is 16 bytes, else ValueError("random"). ``nonce`` and ``timestamp`` stand in the XML
-    as they are: letters and digits, please.
+    ``random`` is 16 bytes, else ValueError("random"); ``timestamp`` is in Unix seconds. The nonce
+    stands in the XML as it is: letters and digits, please.
     """
-    encrypt = cipher.seal(random, message, app_id)
+    encrypt, at = cipher.seal(random, message, app_id), b"%d" % timestamp
     return (
         b"<xml><Encrypt><![CDATA[%b]]></Encrypt><MsgSignature><![CDATA[%b]]></MsgSignature>"
         b"<TimeStamp>%b</TimeStamp><Nonce><![CDATA[%b]]></Nonce></xml>"
-    ) % (encrypt, sign(token, timestamp, nonce, encrypt), timestamp, nonce)
+    ) % (encrypt, sign(token, at, nonce, encrypt), at, nonce)

@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 
 from gateway.errors import Reason, Refused
-from gateway.kernels import EnvelopeCipher, extract, text_of
+from gateway.kernels import EnvelopeCipher, extract, seal_signed, text_of
 from gateway.protocol.account import Account
 from gateway.protocol.decode import decode
-from gateway.protocol.envelope import open_callback, open_envelope, seal_reply
+from gateway.protocol.envelope import Seal, open_callback, open_envelope, seal_reply_json
 from gateway.protocol.events import ComponentPush
 from gateway.protocol.messages import Message
 from gateway.protocol.query import Query, parse_query, required
@@ -69,7 +69,11 @@ def receive(account: Account, query: bytes, body: bytes, now: float) -> Received
         token, nonce = _verify_plain(account, query, now)
         document = body
     else:
-        document, token, cipher, nonce = open_callback(account, query, _encrypt_of(body), now)
+        try:
+            encrypt = text_of(body, "Encrypt")
+        except ValueError as wrong:
+            encrypt = _encrypt_of_json(body, wrong.args[0])
+        document, token, cipher, nonce = open_callback(account, query, encrypt, now)
     try:
         fields, as_json = extract(document), False
     except ValueError:
@@ -91,27 +95,20 @@ def respond(
     """
     if reply is None:
         return SUCCESS
-    encode = encode_json if received.as_json else encode_xml
-    document = encode(reply, received.message, now)
-    if received.cipher is None:
+    message, cipher, nonce = received.message, received.cipher, received.nonce
+    if not nonce.isalnum():
+        # It goes into XML as it is; and any nonce will do.
+        nonce = b"%d" % now
+    if received.as_json:
+        document = encode_json(reply, message, now)
+        if cipher is None:
+            return document
+        seal = Seal(random, nonce, now)
+        return seal_reply_json(document, account.receiver_id, received.token, cipher, seal)
+    document = encode_xml(reply, message, now)
+    if cipher is None:
         return document
-    return seal_reply(
-        document,
-        receiver_id=account.receiver_id,
-        token=received.token,
-        cipher=received.cipher,
-        nonce=received.nonce,
-        now=now,
-        random=random,
-        as_json=received.as_json,
-    )
-
-
-def _verify_plain(account: Account, raw: bytes, now: float) -> tuple[bytes, bytes]:
-    """Return the token that signed a request whose body is not sealed, and the nonce."""
-    query = parse_query(raw)
-    verify_timestamp(account, query, now)
-    return verify_signature(account, query), required(query, b"nonce")
+    return seal_signed(random, document, account.receiver_id, received.token, cipher, nonce, now)
 
 
 def _check_kind(account: Account, message: Message) -> None:
@@ -125,14 +122,16 @@ def _check_kind(account: Account, message: Message) -> None:
         raise Refused(Reason.TO_USER_NAME)
 
 
-def _encrypt_of(body: bytes) -> bytes:
-    """Return the base64 text of a sealed body, the white space around it removed."""
-    try:
-        return text_of(body, "Encrypt")
-    except ValueError as wrong:
-        if wrong.args[0] == "absent":
-            raise Refused(Reason.MODE) from None
-    encrypt = _json(body).get("Encrypt")
+def _verify_plain(account: Account, raw: bytes, now: float) -> tuple[bytes, bytes]:
+    """Return the token that signed a request whose body is not sealed, and the nonce."""
+    query = parse_query(raw)
+    verify_timestamp(account, query, now)
+    return verify_signature(account, query), required(query, b"nonce")
+
+
+def _encrypt_of_json(body: bytes, wrong_as_xml: str) -> bytes:
+    """Return the base64 text of a sealed body that is not what it is due to be in XML."""
+    encrypt = None if wrong_as_xml == "absent" else _json(body).get("Encrypt")
     if not isinstance(encrypt, str):
         raise Refused(Reason.MODE)
     # Lone surrogates, which JSON can hold, are no base64 either.

@@ -1,10 +1,23 @@
 """Sealed bodies: opened under the account's keys, and replies sealed under the one that opened."""
 
+from typing import NamedTuple
+
 import msgspec
 
 from gateway.errors import Reason, Refused
-from gateway.kernels import EnvelopeCipher, open_signed, seal_signed, sign
+from gateway.kernels import EnvelopeCipher, open_signed, sign
 from gateway.protocol.account import Account
+
+
+class Seal(NamedTuple):
+    """What a reply is sealed with, beside the account's secrets."""
+
+    random: bytes
+    """16 bytes."""
+    nonce: bytes
+    """Letters and digits."""
+    timestamp: int
+    """Unix seconds."""
 
 
 def open_callback(
@@ -45,33 +58,17 @@ def open_envelope(account: Account, encrypt: bytes) -> bytes:
     raise Refused(first or Reason.MODE)
 
 
-def seal_reply(  # noqa: PLR0913 - what an envelope is made of
-    message: bytes,
-    *,
-    receiver_id: bytes,
-    token: bytes,
-    cipher: EnvelopeCipher,
-    nonce: bytes,
-    now: int,
-    random: bytes,
-    as_json: bool,
+def seal_reply_json(
+    message: bytes, receiver_id: bytes, token: bytes, cipher: EnvelopeCipher, seal: Seal
 ) -> bytes:
-    """Return a reply sealed, signed and wrapped, in XML or JSON (PROTOCOL 2, "passive reply").
-
-    ``now`` is in Unix seconds, ``random`` is 16 bytes. The nonce is the request's, or, where that
-    one is not plain letters and digits, the timestamp.
-    """
-    timestamp = b"%d" % now
-    if not nonce.isalnum():
-        nonce = timestamp
-    if not as_json:
-        return seal_signed(random, message, receiver_id, token, cipher, nonce, timestamp)
-    encrypt = cipher.seal(random, message, receiver_id)
+    """Return a reply sealed and signed in JSON, as seal_signed makes it in XML (PROTOCOL 2)."""
+    encrypt = cipher.seal(seal.random, message, receiver_id)
+    signature = sign(token, b"%d" % seal.timestamp, seal.nonce, encrypt)
     return msgspec.json.encode(
         {
             "Encrypt": encrypt.decode(),
-            "MsgSignature": sign(token, timestamp, nonce, encrypt).decode(),
-            "TimeStamp": now,
-            "Nonce": nonce.decode(),
+            "MsgSignature": signature.decode(),
+            "TimeStamp": seal.timestamp,
+            "Nonce": seal.nonce.decode(),
         }
     )
