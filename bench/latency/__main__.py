@@ -1,13 +1,8 @@
 """`python -m bench.latency`: the command line of the latency runs."""
 
 import argparse
-import json
-import signal
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from types import FrameType
-from typing import Final, NoReturn
+from typing import Final
 
 from bench.latency.report import (
     as_json,
@@ -21,6 +16,7 @@ from bench.latency.runner import Measurement, Plan, run
 from bench.load.choice import choose_generator
 from bench.load.generator import LoadError
 from bench.load.servers import ROWS
+from bench.options import add_output, end_by_exception, number, write_json
 
 _DEFAULT_ROWS: Final = ("gateway", "gateway-redis", "gateway-sqlite")
 
@@ -39,17 +35,8 @@ could not be made. Traffic goes to 127.0.0.1 only.
 """
 
 
-def _number(most: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        if not text.isdecimal() or not 1 <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"must be a number from 1 to {most}")
-        return int(text)
-
-    return number
-
-
 def _parser() -> argparse.ArgumentParser:
-    rows = "\n".join(f"  {row.name:<18}{row.title}: {row.setup}" for row in ROWS.values())
+    rows = "\n".join(f"  {row.name:<24}{row.title}: {row.setup}" for row in ROWS.values())
     parser = argparse.ArgumentParser(
         prog="python -m bench.latency",
         description="Latency at a constant arrival rate, counted from when each callback was due.",
@@ -58,20 +45,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--share",
-        type=_number(100),
+        type=number(100),
         default=70,
         help="percent of its throughput that a server is sent (default: 70)",
     )
     parser.add_argument(
-        "--seconds", type=_number(600), default=10, help="of each measurement (default: 10)"
+        "--seconds", type=number(600), default=10, help="of each measurement (default: 10)"
     )
-    parser.add_argument("--rounds", type=_number(100), default=5, help="over all (default: 5)")
+    parser.add_argument("--rounds", type=number(100), default=5, help="over all (default: 5)")
     parser.add_argument(
-        "--connections", type=_number(4096), default=512, help="at most (default: 512)"
+        "--connections", type=number(4096), default=512, help="at most (default: 512)"
     )
     parser.add_argument(
         "--callbacks",
-        type=_number(5_000_000),
+        type=number(5_000_000),
         default=300_000,
         help="distinct ones, more than a row takes (default: 300000)",
     )
@@ -88,36 +75,24 @@ def _parser() -> argparse.ArgumentParser:
         choices=("wrk", "python"),
         help="what finds the throughput (default: wrk if installed, else python)",
     )
-    parser.add_argument(
-        "--json",
-        type=Path,
-        default=Path("bench/results/latency.json"),
-        metavar="FILE",
-        help="where every raw number goes (default: bench/results/latency.json)",
-    )
-    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    add_output(parser, "latency")
     return parser
 
 
 def _tell(one: Measurement) -> None:
     errors = ", ".join(f"{count} {kind}" for kind, count in one.errors.items()) or "no errors"
     print(
-        f"round {one.round}  {one.row:<18}{one.rate:>9,.0f} of {one.throughput:,.0f} requests/s"
+        f"round {one.round}  {one.row:<24}{one.rate:>9,.0f} of {one.throughput:,.0f} requests/s"
         f"  p99 {one.latency_ms['p99']:.2f} ms  {errors}",
         file=sys.stderr,
         flush=True,
     )
 
 
-def _terminated(number: int, _frame: FrameType | None) -> NoReturn:
-    # As an exception, so that the servers are ended on the way out.
-    raise SystemExit(128 + number)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Make the run and return the exit status."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _terminated)
+    end_by_exception()
     try:
         plan = Plan(
             rows=[row for row in ROWS.values() if row.name in options.only],
@@ -133,9 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"bench.latency: {error}", file=sys.stderr)
         return 2
     summaries = summarise(plan.rows, measured)
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    document = as_json(plan, cores, measured, summaries)
-    options.json.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    write_json(options.json, as_json(plan, cores, measured, summaries))
     if options.markdown:
         print(markdown_table(summaries), end="\n\n")
     else:

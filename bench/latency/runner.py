@@ -7,7 +7,7 @@ from typing import Final
 
 from bench.latency.generator import OpenLoad
 from bench.latency.generator import run as run_open
-from bench.load.callbacks import CallbackSet, Check, echo_check, success_check
+from bench.load.callbacks import CallbackSet, check_of
 from bench.load.cores import Cores, Usage, UsageMeter, choose_cores, pinned
 from bench.load.generator import Generator, LoadError
 from bench.load.python_generator import PythonGenerator
@@ -98,7 +98,7 @@ def _measure(
     callbacks: CallbackSet,
     cores: Cores,
 ) -> Measurement:
-    check = _check(row, callbacks)
+    check = check_of(row.answers, callbacks)
     findings = Findings()
     sent = 0
 
@@ -154,12 +154,3 @@ def _measure(
         errors=dict(findings.errors),
         examples=findings.examples,
     )
-
-
-def _check(row: Row, callbacks: CallbackSet) -> Check:
-    checks: dict[str, Check] = {
-        "echo": echo_check(callbacks),
-        "instant": echo_check(callbacks, instant="in a moment"),
-        "success": success_check,
-    }
-    return checks[row.answers]

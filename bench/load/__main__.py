@@ -1,12 +1,8 @@
 """`python -m bench.load`: the command line of the load comparison."""
 
 import argparse
-import json
-import signal
 import sys
-from pathlib import Path
-from types import FrameType
-from typing import Final, NoReturn
+from typing import Final
 
 from bench.load.choice import choose_generator
 from bench.load.generator import LoadError
@@ -20,6 +16,7 @@ from bench.load.report import (
 )
 from bench.load.runner import Measurement, Plan, run
 from bench.load.servers import ROWS
+from bench.options import add_output, end_by_exception, number, write_json
 
 _EXAMPLES: Final = """\
 examples:
@@ -36,15 +33,8 @@ could not be made. Traffic goes to 127.0.0.1 only.
 """
 
 
-def _number(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 1_000_000:
-        raise argparse.ArgumentTypeError("must be from 1 to 1000000")
-    return number
-
-
 def _parser() -> argparse.ArgumentParser:
-    rows = "\n".join(f"  {row.name:<18}{row.title}: {row.setup}" for row in ROWS.values())
+    rows = "\n".join(f"  {row.name:<24}{row.title}: {row.setup}" for row in ROWS.values())
     parser = argparse.ArgumentParser(
         prog="python -m bench.load",
         description="Compare this gateway under load with wechatpy and with Granian's ceiling.",
@@ -52,13 +42,15 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--seconds", type=_number, default=4, help="of each measurement (default: 4)"
+        "--seconds", type=number(600), default=4, help="of each measurement (default: 4)"
     )
-    parser.add_argument("--rounds", type=_number, default=5, help="over all rows (default: 5)")
-    parser.add_argument("--connections", type=_number, default=64, help="kept alive (default: 64)")
+    parser.add_argument("--rounds", type=number(100), default=5, help="over all rows (default: 5)")
+    parser.add_argument(
+        "--connections", type=number(4096), default=64, help="kept alive (default: 64)"
+    )
     parser.add_argument(
         "--callbacks",
-        type=_number,
+        type=number(5_000_000),
         default=200_000,
         help="distinct ones, more than a row takes (default: 200000)",
     )
@@ -66,36 +58,24 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--generator", choices=("wrk", "python"), help="(default: wrk if installed, else python)"
     )
-    parser.add_argument(
-        "--json",
-        type=Path,
-        default=Path("bench/results/load.json"),
-        metavar="FILE",
-        help="where every raw number goes (default: bench/results/load.json)",
-    )
-    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    add_output(parser, "load")
     return parser
 
 
 def _tell(one: Measurement) -> None:
     errors = ", ".join(f"{count} {kind}" for kind, count in one.errors.items()) or "no errors"
     print(
-        f"round {one.round}  {one.row:<18}{one.requests_per_second:>9,.0f} requests/s"
+        f"round {one.round}  {one.row:<24}{one.requests_per_second:>9,.0f} requests/s"
         f"  p99 {one.p99_ms:.2f} ms  {errors}",
         file=sys.stderr,
         flush=True,
     )
 
 
-def _terminated(number: int, _frame: FrameType | None) -> NoReturn:
-    # As an exception, so that the servers are ended on the way out.
-    raise SystemExit(128 + number)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the comparison and return the exit status."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _terminated)
+    end_by_exception()
     try:
         plan = Plan(
             rows=[row for row in ROWS.values() if not options.only or row.name in options.only],
@@ -110,9 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"bench.load: {error}", file=sys.stderr)
         return 2
     summaries = summarise(plan.rows, measured)
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    document = as_json(plan, cores, measured, summaries)
-    options.json.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    write_json(options.json, as_json(plan, cores, measured, summaries))
     if options.markdown:
         print(markdown_table(summaries), end="\n\n")
     else:

@@ -214,3 +214,10 @@ def _what_is_wrong(
 def success_check(body: bytes, _callback: int | None) -> Fault | None:
     """Judge the reply of a server that only says `success`."""
     return None if body == b"success" else Fault("wrong", f"{body[:80]!r}")
+
+
+def check_of(answers: str, callbacks: CallbackSet) -> Check:
+    """Make the check for servers that answer with the echo, an instant text or `success`."""
+    if answers == "success":
+        return success_check
+    return echo_check(callbacks, "in a moment" if answers == "instant" else None)

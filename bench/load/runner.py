@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from bench.load.callbacks import CallbackSet, Check, echo_check, success_check
+from bench.load.callbacks import CallbackSet, Check, check_of
 from bench.load.cores import Cores, Usage, UsageMeter, choose_cores, pinned
 from bench.load.generator import Generator, Load, LoadError
 from bench.load.python_generator import PythonGenerator
@@ -116,12 +116,7 @@ def _measure(
     callbacks: CallbackSet,
     cores: Cores,
 ) -> Measurement:
-    checks: dict[str, Check] = {
-        "echo": echo_check(callbacks),
-        "instant": echo_check(callbacks, instant="in a moment"),
-        "success": success_check,
-    }
-    check = checks[row.answers]
+    check = check_of(row.answers, callbacks)
     findings = Findings()
 
     def load(generator: Generator, start: int, seconds: int) -> tuple[Load, Usage]:

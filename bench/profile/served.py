@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench.load.callbacks import CallbackSet, Check, echo_check, success_check
+from bench.load.callbacks import CallbackSet, check_of
 from bench.load.cores import Cores, UsageMeter, choose_cores, pinned, processes_of_group
 from bench.load.generator import Generator, Load, LoadError
 from bench.load.python_generator import PythonGenerator
@@ -104,7 +104,7 @@ def run(plan: Plan, progress: Callable[[Round], None]) -> tuple[list[Round], Cor
 def _measure(
     plan: Plan, number: int, server: Server, callbacks: CallbackSet, cores: Cores, file: Path
 ) -> Round:
-    check, findings = _check(plan.row, callbacks), Findings()
+    check, findings = check_of(plan.row.answers, callbacks), Findings()
     sent = 0
 
     def load(generator: Generator, seconds: int, meter: UsageMeter) -> Load:
@@ -153,7 +153,3 @@ def attribute(stacks: list[Stack]) -> dict[str, dict[str, int]]:
         counted.setdefault(group_of(stack), Counter())[name_of(stack[0])] += 1
     ordered = sorted(counted.items(), key=lambda one: one[1].total(), reverse=True)
     return {group: dict(functions.most_common()) for group, functions in ordered}
-
-
-def _check(row: Row, callbacks: CallbackSet) -> Check:
-    return success_check if row.answers == "success" else echo_check(callbacks)
