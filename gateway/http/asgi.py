@@ -4,7 +4,7 @@ A typed handler would cost twice as much: it builds a request object and a respo
 """
 
 import asyncio
-from typing import cast
+from typing import Final, cast
 
 from litestar import asgi
 from litestar.handlers import ASGIRouteHandler
@@ -12,12 +12,13 @@ from litestar.types import HTTPScope, Receive, Scope, Send
 
 from gateway.http.callback import NOT_FOUND, Answer, CallbackEndpoint, Request
 
-PATH = "/wechat"
+PATH: Final = "/wechat"
+_BELOW: Final = f"{PATH}/"
 
 
 def is_callback(path: str) -> bool:
     """Tell whether a path is the callback's, with or without an account's name."""
-    return path.startswith(f"{PATH}/") or path == PATH
+    return path.startswith(_BELOW) or path == PATH
 
 
 def callback_route(endpoint: CallbackEndpoint) -> ASGIRouteHandler:
