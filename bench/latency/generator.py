@@ -77,7 +77,7 @@ class OpenLoad:
     """What the generator itself took of its core, in percent."""
 
 
-def run(
+def run(  # noqa: PLR0913  # what a measurement is made of, all by name
     port: int,
     callbacks: CallbackSet,
     *,
@@ -86,17 +86,19 @@ def run(
     seconds: float,
     connections: int,
     meter: UsageMeter,
+    warm_up: float = 0.0,
 ) -> OpenLoad:
     """Send callbacks from index ``start`` on at ``rate`` per second, over ``connections`` at most.
 
-    Every callback that is due is sent, or counted as lost.
+    Every callback that is due is sent, or counted as lost. So many seconds of ``warm_up`` come
+    first, in which connections are opened; their replies are kept to be checked, not their times.
     """
     sending = _Run(port, callbacks.requests(start), connections)
     collected = gc.isenabled()
     gc.disable()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(sending.play(rate, seconds, meter))
+            runner.run(sending.play(rate, seconds, meter, warm_up))
     finally:
         if collected:
             gc.enable()
@@ -124,20 +126,25 @@ class _Run:
         self._lags = array("d")
         self._waited = self._timeouts = self._socket_errors = self._peak = 0
         self._seconds = self._cpu = self._open_again = 0.0
+        self._timed_from = 0.0
         self._over = False
 
-    async def play(self, rate: float, seconds: float, meter: UsageMeter) -> None:
+    async def play(
+        self, rate: float, seconds: float, meter: UsageMeter, warm_up: float = 0.0
+    ) -> None:
         """Send what is due for some seconds, then wait for the answers still to come."""
         self._open_more(min(FIRST_CONNECTIONS, self._most))
         await asyncio.wait(list(self._openings))
-        meter.start(time.process_time)
-        cpu = time.process_time()
         began = time.perf_counter() + _LEAD
-        self._schedule = Schedule(began, rate, seconds)
+        self._timed_from = began + warm_up
+        self._schedule = Schedule(began, rate, warm_up + seconds)
         with ticking(self.send_due):
-            await asyncio.sleep(_LEAD + seconds)
-            self._seconds = time.perf_counter() - began
-            self._cpu = 100 * (time.process_time() - cpu) / (_LEAD + self._seconds)
+            await asyncio.sleep(_LEAD + warm_up)
+            meter.start(time.process_time)
+            cpu, started = time.process_time(), time.perf_counter()
+            await asyncio.sleep(seconds)
+            self._seconds = time.perf_counter() - started
+            self._cpu = 100 * (time.process_time() - cpu) / self._seconds
             meter.stop()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._all_answered.wait(), ANSWER_WITHIN)
@@ -162,7 +169,9 @@ class _Run:
 
     def _send(self, connection: "_Connection") -> None:
         due = self._schedule.due(self._next)
-        if self._next < self._waiting:
+        if due < self._timed_from:
+            pass
+        elif self._next < self._waiting:
             self._waited += 1
         else:
             self._lags.append(time.perf_counter() - due)
@@ -202,7 +211,8 @@ class _Run:
         """Take down a reply."""
         latency = time.perf_counter() - due
         self._answers.append(answer)
-        self._latencies.append(latency)
+        if due >= self._timed_from:
+            self._latencies.append(latency)
         self._timeouts += latency > ANSWER_WITHIN
         self._settle()
 

@@ -17,7 +17,7 @@ from bench.latency.runner import (
     Plan,
 )
 from bench.latency.ticks import TICK
-from bench.load.cores import DISTURBED, SATURATED, Cores
+from bench.load.cores import DISTURBED, SATURATED, UNSTEADY, Cores
 from bench.load.report import Spread
 from bench.load.servers import Row
 from bench.machine import machine
@@ -61,6 +61,8 @@ class Summary:
     generator_cpu: Spread
     server_cpu: float | None
     waited: int
+    core_slowdown: float
+    """How many times longer the server's core took at its slowest; median over the rounds."""
     checked: int
     errors: dict[str, int]
     examples: list[str]
@@ -113,6 +115,7 @@ def _summary(row: Row, measured: list[Measurement]) -> Summary:
         generator_cpu=Spread.of([one.generator_cpu for one in measured]),
         server_cpu=median(server) if server else None,
         waited=sum(one.waited for one in measured),
+        core_slowdown=round(median(one.core_slowdown for one in measured), 2),
         checked=sum(one.checked for one in measured),
         errors=dict(errors),
         examples=[example for one in measured for example in one.examples],
@@ -133,6 +136,8 @@ def goal_lines(plan: Plan, summaries: list[Summary]) -> list[str]:
 def _goal_line(plan: Plan, one: Summary) -> str:
     p99 = one.latency_ms["p99"].median
     doubts = ["the machine was not quiet"] * bool(one.disturbed)
+    if one.core_slowdown >= UNSTEADY:
+        doubts.append(f"the core itself was {one.core_slowdown:.2f} times slower at times")
     doubts += ["the generator was late"] * one.late
     doubt = f", but {' and '.join(doubts)}" if doubts else ""
     met = "met" if p99 < GOAL_MS and not one.errors else "not met"
@@ -149,6 +154,7 @@ def describe(plan: Plan, cores: Cores, summaries: list[Summary]) -> list[str]:
         "Latency is counted from that time: waits of any kind, the generator's too, are in it.",
         f"Connections: up to {plan.connections}; {waited:,} callbacks waited for one to be free.",
         "Lag: how late the generator itself was with the others.",
+        f"Before each: {WARM_UP_SECONDS} s at that rate, whose times do not count.",
         "Shown: medians over the rounds (least-most); of each round, percentiles by nearest rank.",
         f"Checked: every one of {sum(one.checked for one in summaries):,} replies.",
     ]

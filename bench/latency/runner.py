@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bench.latency.generator import OpenLoad
 from bench.latency.generator import run as run_open
 from bench.load.callbacks import CallbackSet, check_of
-from bench.load.cores import Cores, Usage, UsageMeter, choose_cores, pinned
+from bench.load.cores import Cores, Usage, UsageMeter, choose_cores, pinned, slowdown_of
 from bench.load.generator import Generator, LoadError
 from bench.load.python_generator import PythonGenerator
 from bench.load.runner import Findings
@@ -60,6 +60,7 @@ class Measurement:
     rate: float
     """Callbacks per second that were due."""
     sent: int
+    """Those of the warm-up too."""
     requests: int
     seconds: float
     latency_ms: dict[str, float]
@@ -69,6 +70,8 @@ class Measurement:
     generator_cpu: float
     """The generator's own, in percent of its core, without a store that runs there too."""
     usage: Usage
+    core_slowdown: float
+    """How many times longer the server's core took at its slowest, just behind."""
     checked: int
     errors: dict[str, int]
     examples: list[str]
@@ -85,6 +88,8 @@ def run(plan: Plan, progress: Callable[[Measurement], None]) -> tuple[list[Measu
             for row in plan.rows:
                 with Server(row, cores.server, plan.timestamp_window) as server:
                     measurement = _measure(plan, row, number, server, callbacks, cores)
+                slowdown = slowdown_of(cores.server)
+                measurement = replace(measurement, core_slowdown=slowdown)
                 measured.append(measurement)
                 progress(measurement)
     return measured, cores
@@ -123,7 +128,7 @@ def _measure(
         sent += load.sent
         throughput = load.requests / load.seconds
     rate = max(1.0, throughput * plan.share / 100)
-    if row.dedupes and sent + rate * plan.seconds > plan.callbacks:
+    if row.dedupes and sent + rate * (WARM_UP_SECONDS + plan.seconds) > plan.callbacks:
         raise LoadError(f"{row.name} would have all callbacks already; give more: --callbacks")
     used = meter()
     steady: OpenLoad = run_open(
@@ -134,6 +139,7 @@ def _measure(
         seconds=plan.seconds,
         connections=plan.connections,
         meter=used,
+        warm_up=WARM_UP_SECONDS,
     )
     findings.add(steady.load, check)
     return Measurement(
@@ -150,6 +156,7 @@ def _measure(
         connections=steady.connections,
         generator_cpu=round(steady.cpu, 1),
         usage=used.usage,
+        core_slowdown=1.0,
         checked=findings.checked,
         errors=dict(findings.errors),
         examples=findings.examples,

@@ -18,6 +18,10 @@ DISTURBED: Final = 10.0
 """Percent of a core from which on what else ran there counts as a disturbance."""
 
 
+UNSTEADY: Final = 1.25
+"""How much slower a core may be at times, before nothing near its limit can be judged on it."""
+
+
 class Cores(NamedTuple):
     """The core of the servers and that of the load generator; None where nothing is pinned."""
 
@@ -55,6 +59,24 @@ def pinned(core: int | None) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+def slowdown_of(core: int | None) -> float:
+    """Return how many times longer the same work takes on a core when it is slow than when fast.
+
+    On a host that is shared, others slow a core down without taking any of its time: no share of
+    it shows that. Some 0.4 seconds of the same loop, 4 ms at a time; nothing else is to run there.
+    """
+    with pinned(core):
+        slices = sorted(_loop_seconds() for _ in range(100))
+    return round(slices[-5] / slices[0], 2)
+
+
+def _loop_seconds() -> float:
+    started, total = perf_counter(), 0
+    for number in range(100_000):
+        total += number
+    return perf_counter() - started
 
 
 def processes_of_group(group: int) -> list[int]:

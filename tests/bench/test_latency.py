@@ -231,6 +231,7 @@ def measurement(number: int, p99: float) -> Measurement:
         waited=0,
         connections=32,
         generator_cpu=40,
+        core_slowdown=1.1,
         usage=Usage(80, 40, 0, 0),
         checked=7_000,
         errors={},
@@ -251,6 +252,11 @@ def test_the_goal_is_judged_by_the_median_round_and_doubted_where_the_generator_
     assert goal_lines(plan, summarise(rows, measured))[0].endswith(
         "met (5.0), but the machine was not quiet and the generator was late"
     )
+    slow = [replace(one, core_slowdown=1.6) for one in measured]
+    assert (
+        "the core itself was 1.60 times slower at times"
+        in goal_lines(plan, summarise(rows, slow))[0]
+    )
 
 
 def test_the_command_measures_a_row_and_writes_every_number(
@@ -262,7 +268,10 @@ def test_the_command_measures_a_row_and_writes_every_number(
     document = json.loads(file.read_text())
     (one,) = document["rounds"]
     assert (one["row"], one["errors"]) == ("granian-rsgi", {})
-    assert one["requests"] == one["sent"] == round(one["rate"])
+    # A second of warm-up is sent, and not counted.
+    assert one["sent"] == round(2 * one["rate"])
+    assert one["requests"] == pytest.approx(one["rate"], abs=2)
+    assert one["core_slowdown"] >= 1
     assert one["generator_cpu"] > 0
     assert document["options"]["share"] == 5
     assert document["summary"][0]["latency_ms"]["p99"].keys() == {"median", "least", "most"}
