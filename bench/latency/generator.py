@@ -10,6 +10,7 @@ import gc
 import re
 import time
 from array import array
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -116,7 +117,9 @@ class _Run:
         self._next = 0
         self._waiting = 0
         """Those before this number were due when no connection was free."""
-        self._idle: list[_Connection] = []
+        # The one that was idle longest is used first: else those at the end would be idle so long
+        # that the server closes them, perhaps while something is sent.
+        self._idle: deque[_Connection] = deque()
         self._open: set[_Connection] = set()
         self._openings: set[asyncio.Task[None]] = set()
         self._all_answered = asyncio.Event()
@@ -160,7 +163,7 @@ class _Run:
         now = time.perf_counter()
         due = self._schedule.due_by(now)
         while self._next < due and self._idle:
-            self._send(self._idle.pop())
+            self._send(self._idle.popleft())
         if self._next < due:
             self._waiting = max(self._waiting, due)
             wanted = due - self._next - len(self._openings)

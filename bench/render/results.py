@@ -284,6 +284,8 @@ def read_results(bench: Path) -> dict[str, Any]:
     for name, kind in _OPTIONAL.items():
         file = folder / f"{name}.json"
         found[name] = _open(kind, file) if file.exists() else None
+    # One for each share of the throughput that was measured, the default one first.
+    found["latencies"] = [_open(Latency, file) for file in sorted(folder.glob("latency*.json"))]
     found["stress"] = {
         file.stem.removeprefix("stress-"): _open(Stress, file)
         for file in sorted(folder.glob("stress-*.json"))
