@@ -284,8 +284,9 @@ def read_results(bench: Path) -> dict[str, Any]:
     for name, kind in _OPTIONAL.items():
         file = folder / f"{name}.json"
         found[name] = _open(kind, file) if file.exists() else None
-    # One for each share of the throughput that was measured, the default one first.
-    found["latencies"] = [_open(Latency, file) for file in sorted(folder.glob("latency*.json"))]
+    # One for each share of the throughput that was measured, the greatest first.
+    latencies = [_open(Latency, file) for file in folder.glob("latency*.json")]
+    found["latencies"] = sorted(latencies, key=lambda one: -one.document["options"]["share"])
     found["stress"] = {
         file.stem.removeprefix("stress-"): _open(Stress, file)
         for file in sorted(folder.glob("stress-*.json"))
