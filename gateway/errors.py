@@ -5,7 +5,19 @@ GatewayError
 ├── StoreDown        a store cannot be reached, or does not answer in time
 ├── BotError         the bot cannot be loaded, or a handler cannot be called as it is written
 │   └── WrongReply   a handler returned what is no reply
-└── Refused          a callback is not WeChat's; carries the reason, never what was sent
+├── Refused          a callback is not WeChat's; carries the reason, never what was sent
+└── ApiError         a call of WeChat's API failed
+    ├── NotSent             it did not reach WeChat
+    ├── Unanswered          it may have, and no answer came
+    ├── TokenUnavailable    there is no token to call with
+    └── Rejected            WeChat answered with an error code
+        ├── TokenRejected       the token is dead
+        ├── Busy                later, perhaps
+        ├── Throttled           a limit is used up for now
+        ├── UserRejected        never for this user
+        ├── AccountRejected     not until an operator mends something
+        ├── RequestRejected     never: the call is wrong
+        └── UnknownErrcode      a code that is in no table
 """
 
 from enum import StrEnum
@@ -77,6 +89,69 @@ class Refused(GatewayError):
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class ApiError(GatewayError):
+    """A call of WeChat's API failed; the message names its path, never its token or body."""
+
+
+class NotSent(ApiError):
+    """A call did not reach WeChat: nothing was done there."""
+
+
+class Unanswered(ApiError):
+    """A call may have reached WeChat, and no whole answer came: nobody knows if it was done."""
+
+
+class TokenUnavailable(ApiError):
+    """There is no token to call with; the message says why, and what to do."""
+
+
+class Rejected(ApiError):
+    """WeChat answered with an error code."""
+
+    def __init__(self, path: str, code: int, said: str, meaning: str, rid: str) -> None:
+        super().__init__(path, code, said, meaning, rid)
+        self.path = path
+        self.code = code
+        self.said = said
+        """WeChat's own words."""
+        self.meaning = meaning
+        """What the code means; empty where it is not known."""
+        self.rid = rid
+        """WeChat's number of the request: POST /cgi-bin/openapi/rid/get explains it for 7 days."""
+
+    def __str__(self) -> str:
+        rid = f" (rid {self.rid})" if self.rid else ""
+        return f"{self.path}: errcode {self.code}, {self.meaning or 'unknown'}: {self.said}{rid}"
+
+
+class TokenRejected(Rejected):
+    """The access token holds no more."""
+
+
+class Busy(Rejected):
+    """WeChat cannot do it now: the same call may succeed later."""
+
+
+class Throttled(Rejected):
+    """A limit of calls or of messages is used up for now."""
+
+
+class UserRejected(Rejected):
+    """It cannot be done for this user, now or later."""
+
+
+class AccountRejected(Rejected):
+    """The account is not set up for it: an operator has to mend something."""
+
+
+class RequestRejected(Rejected):
+    """The call itself is wrong: a bug, or data that the platform does not take."""
+
+
+class UnknownErrcode(Rejected):
+    """A code that is in no table."""
 
 
 PLACES: Final = 5

@@ -5,14 +5,12 @@ sorted set beside it. Redis 6.2 or newer.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from importlib.resources import files
 from typing import Any, Final, cast
 
 import msgpack
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import RedisError
 
-from gateway.adapters.redis_client import open_redis
-from gateway.errors import StoreDown
+from gateway.adapters.redis_client import PREFIX, Script, down, open_redis
 from gateway.inbound.claims import (
     LEASE_SECONDS,
     Ack,
@@ -31,7 +29,6 @@ from gateway.inbound.claims import (
 )
 from gateway.inbound.ports import ENTRY_LEASE_SECONDS, LaneStatus, Taken
 
-_PREFIX: Final = "{gateway}:"
 _STATES: Final = tuple(State)
 _MAX_LOOKED_AT: Final = 1000
 """Delayed entries among which the oldest is looked for."""
@@ -42,15 +39,15 @@ ABSENT_SECONDS: Final = 3600.0
 class RedisStore:
     """The Store in a Redis server."""
 
-    def __init__(self, url: str, *, keep: float, timeout: float, prefix: str = _PREFIX) -> None:
+    def __init__(self, url: str, *, keep: float, timeout: float, prefix: str = PREFIX) -> None:
         """Remember messages for ``keep`` seconds; a server silent for ``timeout`` seconds is down.
 
         ``prefix`` begins every key; it must hold a hash tag, so that a cluster keeps them together.
         """
         self._redis = open_redis(url, "store.redis_url", timeout=timeout)
         self._prefix = prefix
-        self._commit = _Script("redis.lua")
-        self._take = _Script("redis_take.lua")
+        self._commit = Script("redis.lua")
+        self._take = Script("redis_take.lua")
         self._times = _pack([int(s * 1000) for s in (keep, LEASE_SECONDS, ENTRY_LEASE_SECONDS)])
 
     async def commit(self, steps: Sequence[Step]) -> list[Outcome]:
@@ -76,7 +73,7 @@ class RedisStore:
             names = await _await(self._redis.smembers(f"{self._prefix}lanes"))
             found = [await self._status(name.decode()) for name in sorted(names)]
         except (RedisError, OSError) as wrong:
-            raise _down(wrong) from None
+            raise down(wrong) from None
         return [status for status in found if status.waiting or status.delayed or status.held]
 
     async def _status(self, lane: str) -> LaneStatus:
@@ -104,37 +101,17 @@ class RedisStore:
         try:
             await self._redis.set(f"{self._prefix}ping", b"", px=1000)
         except (RedisError, OSError) as wrong:
-            raise _down(wrong) from None
+            raise down(wrong) from None
 
     async def close(self) -> None:
         """Close the connections."""
         await self._redis.aclose()
 
-    async def _run(self, script: "_Script", *arguments: Any) -> bytes:
+    async def _run(self, script: Script, *arguments: Any) -> bytes:
         try:
-            return await script.run(self._redis, self._prefix, *arguments)
+            return cast("bytes", await script.run(self._redis, self._prefix, *arguments))
         except (RedisError, OSError) as wrong:
-            raise _down(wrong) from None
-
-
-class _Script:
-    """A script, called by its digest; sent whole where the server does not know it."""
-
-    def __init__(self, file: str) -> None:
-        self._text = files("gateway.adapters").joinpath(file).read_text(encoding="utf-8")
-        self._digest = ""
-
-    async def run(self, redis: Any, prefix: str, *arguments: Any) -> bytes:
-        for _ in range(2):
-            if not self._digest:
-                self._digest = await _await(redis.script_load(self._text))
-            try:
-                called = redis.evalsha(self._digest, 1, prefix, *arguments)
-                return cast("bytes", await _await(called))
-            except NoScriptError:
-                # A server that was restarted, or whose replica took over, has forgotten it.
-                self._digest = ""
-        raise NoScriptError("the script is forgotten as soon as it is loaded")
+            raise down(wrong) from None
 
 
 def _fields(step: Step) -> list[Any]:
@@ -181,11 +158,3 @@ def _unpack(data: bytes) -> Any:
 def _await(value: Any) -> Awaitable[Any]:
     # The client's methods are annotated for its synchronous twin too.
     return cast("Awaitable[Any]", value)
-
-
-def _down(wrong: Exception) -> StoreDown:
-    # A message of the client may hold the address, never the password.
-    return StoreDown(
-        f"Redis: {type(wrong).__name__}: {wrong}; is the server of store.redis_url up, reachable "
-        "from here, and does it take writes?"
-    )

@@ -14,6 +14,7 @@ import rich_click as click
 from yarl import URL
 
 from gateway.cli.options import callback_url, config_option, pick_account
+from gateway.cli.platform import platform
 from gateway.cli.sending import fresh_callback, fresh_number, make_sender
 from gateway.cli.show import show_attempt, show_outcome, show_sent
 from gateway.errors import SettingsError
@@ -54,10 +55,14 @@ def simulate() -> None:
     gateway simulate text hi --msg-id 42 --repeat 3       one message, delivered three times
     gateway simulate text hi --bad signature              must be refused
     gateway simulate verify                               the console's URL verification
+    gateway simulate platform                             WeChat's API, served
 
     Token and key come from the gateway's own settings. Exits with 0 when the callback was answered
     as it should be (with --bad: refused), else with 1.
     """
+
+
+simulate.add_command(platform)
 
 
 def _targeted(function: Callable[..., Coroutine[Any, Any, bool]]) -> Callable[..., None]:

@@ -34,6 +34,7 @@ from gateway.errors import SettingsError
 from gateway.settings.producers import REPLAY_SECONDS, EventsSettings, ProducerSettings
 from gateway.settings.sections import (
     AccountSettings,
+    ApiSettings,
     InboundSettings,
     ServerSettings,
     StoreSettings,
@@ -75,6 +76,8 @@ class Settings(BaseSettings):
     """How messages are answered in time, and what is handled later."""
     store: StoreSettings = StoreSettings()
     """Where messages are kept."""
+    api: ApiSettings = ApiSettings()
+    """How WeChat's API is called."""
     sinks: tuple[SinkSettings, ...] = ()
     """Where events go, beside the bot's own handlers: one [[sinks]] each."""
     events: EventsSettings = EventsSettings()
@@ -91,6 +94,7 @@ SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "server": ServerSettings,
     "inbound": InboundSettings,
     "store": StoreSettings,
+    "api": ApiSettings,
     "events": EventsSettings,
     "producers": ProducerSettings,
     "accounts": AccountSettings,
@@ -294,6 +298,7 @@ def _unread(said: str) -> str:
         "server": "SERVER__PORT",
         "inbound": "INBOUND__LATE_REPLY",
         "store": "STORE__URL",
+        "api": "API__TIMEOUT",
         "events": "EVENTS__MAX_BODY",
         "producers": "PRODUCERS__BILLING__SECRET",
     }.get(field[1], "ACCOUNTS__MAIN__TOKEN")

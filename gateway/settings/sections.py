@@ -136,6 +136,17 @@ class StoreSettings(Section):
         return url
 
 
+class ApiSettings(Section):
+    """How WeChat's API is called."""
+
+    connect_timeout: float = Field(default=3.0, gt=0, le=60)
+    """Seconds until there must be a connection."""
+    timeout: float = Field(default=10.0, gt=0, le=300)
+    """Seconds from then until there must be an answer."""
+    connections: int = Field(default=64, ge=1, le=1000)
+    """Connections that each process has at most, to each base URL."""
+
+
 class AccountSettings(Section):
     """One Official Account, as its page in WeChat's console has it (设置与开发 > 基本配置)."""
 
@@ -149,6 +160,12 @@ class AccountSettings(Section):
     """消息加解密密钥 (EncodingAESKey), 43 characters; needed in compat and safe mode."""
     app_secret: SecretStr | None = None
     """开发者密码 (AppSecret); needed for calls to WeChat's API, not for callbacks."""
+    api_url: str = "https://api.weixin.qq.com"
+    """Where WeChat's API is: a proxy, another domain of its, or `gateway simulate platform`."""
+    token_source: Literal["stable", "plain"] = "stable"  # noqa: S105  # no token
+    """Which endpoint access tokens come from. stable: /cgi-bin/stable_token, which gives all that
+    ask the same one. plain: /cgi-bin/token, where each ends the one before; for accounts whose
+    other software uses it, and has to stay in step."""
     previous_token: SecretStr | None = None
     """The token before a rotation that is under way: signatures made with it are still taken."""
     previous_encoding_aes_key: SecretStr | None = None
@@ -161,6 +178,16 @@ class AccountSettings(Section):
     """In plain mode no signature covers the body: whoever saw one callback's URL could send any
     body with it. Whether the same timestamp and nonce are refused with another body. Each worker
     process remembers what it saw itself."""
+
+    @field_validator("api_url")
+    @classmethod
+    def _check_api_url(cls, url: str) -> str:
+        parts = split_url(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be a URL such as https://api.weixin.qq.com")
+        if parts.query or parts.fragment or parts.username:
+            raise ValueError("must have nothing behind its path, and no user")
+        return url.rstrip("/")
 
     @field_validator("token", "previous_token")
     @classmethod

@@ -87,6 +87,18 @@ def message(
     }
 
 
+def receipt(name: str, own: Document, *, to: str, sender: str, now: int) -> Document:
+    """Return the event that tells what became of a message sent to ``sender``."""
+    return {
+        "ToUserName": to,
+        "FromUserName": sender,
+        "CreateTime": now,
+        "MsgType": "event",
+        "Event": name,
+        **own,
+    }
+
+
 def event(name: str, key: str | None, *, to: str, sender: str, now: int) -> Document:
     """Return an event by its name, in any case; ``key`` takes the place of its EventKey.
 

@@ -1,0 +1,81 @@
+"""WeChat's API for the settings' accounts: each with its tokens, all with one store of them."""
+
+import time
+from typing import NamedTuple
+
+from gateway.adapters.memory_tokens import MemoryTokens
+from gateway.adapters.redis_tokens import RedisTokens
+from gateway.adapters.sqlite_tokens import SqliteTokens
+from gateway.adapters.wechat_api import Phases, WeChatTransport
+from gateway.app.stores import MEMORY, sqlite_path
+from gateway.errors import SettingsError
+from gateway.outbound.api import WeChatApi
+from gateway.outbound.credentials import Credentials, PlainToken, StableToken
+from gateway.outbound.ports import TokenStore
+from gateway.outbound.tokens import Source, Tokens
+from gateway.settings import Settings
+
+
+class AccountApi(NamedTuple):
+    """The API of one account, and the tokens that it is called with."""
+
+    api: WeChatApi
+    tokens: Tokens
+
+
+class Apis:
+    """The APIs of all accounts that have an AppSecret."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.store = make_token_store(settings)
+        self._transports: dict[str, WeChatTransport] = {}
+        self._accounts: dict[str, AccountApi] = {}
+
+    def of(self, name: str) -> AccountApi:
+        """Return an account's, by its name; raise SettingsError where it has no AppSecret."""
+        if name not in self._accounts:
+            self._accounts[name] = self._make(name)
+        return self._accounts[name]
+
+    async def close(self) -> None:
+        """Let go of connections and stores."""
+        for account in self._accounts.values():
+            await account.tokens.close()
+        for transport in self._transports.values():
+            await transport.close()
+        await self.store.close()
+
+    def _make(self, name: str) -> AccountApi:
+        account = self._settings.accounts[name]
+        if account.app_secret is None:
+            raise SettingsError(
+                f"accounts.{name}.app_secret: missing; WeChat's API cannot be called without it"
+            )
+        transport = self._transport(account.api_url)
+        credentials = Credentials(account.app_id, account.app_secret.get_secret_value())
+        bare = WeChatApi(transport, None)
+        source: Source
+        if account.token_source == "stable":  # noqa: S105  # which tokens, no token
+            source = StableToken(bare, credentials, time.time)
+        else:
+            source = PlainToken(bare, credentials)
+        tokens = Tokens(account.app_id, source, self.store, clock=time.time)
+        return AccountApi(WeChatApi(transport, tokens), tokens)
+
+    def _transport(self, url: str) -> WeChatTransport:
+        if url not in self._transports:
+            given = self._settings.api
+            phases = Phases(given.connect_timeout, given.timeout)
+            self._transports[url] = WeChatTransport(url, phases, connections=given.connections)
+        return self._transports[url]
+
+
+def make_token_store(settings: Settings) -> TokenStore:
+    """Return where tokens are kept: in Redis where it is given."""
+    given = settings.store
+    if given.redis_url is not None:
+        return RedisTokens(given.redis_url.get_secret_value(), timeout=given.timeout)
+    if given.url == MEMORY:
+        return MemoryTokens()
+    return SqliteTokens(sqlite_path(given.url), timeout=given.timeout)

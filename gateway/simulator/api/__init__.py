@@ -1,0 +1,1 @@
+"""WeChat's API on the desk: its endpoints with their rules, faults on demand, and a ledger."""

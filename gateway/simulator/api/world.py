@@ -1,0 +1,127 @@
+"""What the platform knows: accounts with their tokens and quotas, users, templates, menus."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from gateway.simulator.api.ledger import Ledger
+from gateway.simulator.api.quotas import Quotas
+from gateway.simulator.api.tokens import AccountTokens
+
+OPEN_ID: Final = re.compile(r"o[A-Za-z0-9_-]{20,31}")
+
+PLACEHOLDER: Final = re.compile(r"\{\{\s*(\w+)\.DATA\s*\}\}")
+"""Where a template's text has a field."""
+
+REPEAT_WINDOW: Final = 600.0
+"""Seconds in which a user gets a message with one client_msg_id once (PROTOCOL 7.2)."""
+
+
+@dataclass(slots=True)
+class User:
+    """One of an account's followers, or somebody who was."""
+
+    subscribed: bool = True
+    blocks: bool = False
+    """Whether they refuse what is pushed: the send succeeds, its receipt tells."""
+    system_fails: bool = False
+    """Whether the platform fails to deliver: the same."""
+    consents: Counter[str] = field(default_factory=Counter)
+    """How many notices of each template they agreed to."""
+    wrote_at: float = float("-inf")
+    """When they last wrote, Unix seconds: customer service may answer for 48 hours."""
+    answers_left: int = 0
+    remark: str = ""
+    tags: set[int] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Template:
+    """A template of an account."""
+
+    id: str
+    title: str
+    content: str
+    """With ``{{thing1.DATA}}`` where fields go."""
+
+    @property
+    def fields(self) -> list[str]:
+        """The names of its fields."""
+        return PLACEHOLDER.findall(self.content)
+
+
+class Receipt(NamedTuple):
+    """An event that tells what became of a message."""
+
+    app_id: str
+    open_id: str
+    event: str
+    fields: dict[str, Any]
+
+
+class Account:
+    """One account, as the platform has it."""
+
+    def __init__(self, app_id: str, secret: str, tokens: AccountTokens, quotas: Quotas) -> None:
+        self.app_id = app_id
+        self.secret = secret
+        self.tokens = tokens
+        self.quotas = quotas
+        self.users: dict[str, User] = {}
+        self.templates: dict[str, Template] = {}
+        self.ledger = Ledger()
+        self.menu: dict[str, Any] | None = None
+        self.tags: dict[int, str] = {2: "星标组"}
+        self.media: dict[str, tuple[str, bytes]] = {}
+        self.mass_jobs: dict[str, int] = {}
+        """By clientmsgid."""
+        self.repeats: dict[tuple[str, str], tuple[float, int]] = {}
+        """When a user got a client_msg_id, and the msgid it had."""
+
+    def user(self, open_id: object) -> User | None:
+        """Return a follower; anyone with an open id is one unless it was said otherwise."""
+        if not isinstance(open_id, str) or not OPEN_ID.fullmatch(open_id):
+            return None
+        return self.users.setdefault(open_id, User())
+
+
+class World:
+    """The platform."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        accounts: Iterable[Account],
+        notify: Callable[[Receipt], None] = lambda _: None,
+    ) -> None:
+        """``clock`` gives Unix seconds; ``notify`` is told what receipts are due."""
+        self.clock = clock
+        self.notify = notify
+        self._accounts = {account.app_id: account for account in accounts}
+        self._last_id = int(clock() * 1000) * 1000
+
+    def account(self, app_id: str) -> Account | None:
+        """Return an account by its app id."""
+        return self._accounts.get(app_id)
+
+    def accounts(self) -> list[Account]:
+        """Return all of them."""
+        return list(self._accounts.values())
+
+    def account_of(self, token: str) -> tuple[Account | None, int]:
+        """Return the account of a token, with the errcode that it gets; 0 where it holds."""
+        worst = 41001 if not token else 40001
+        for account in self._accounts.values():
+            code = account.tokens.check(token)
+            if code == 0:
+                return account, 0
+            if code == 42001:
+                worst = code
+        return None, worst
+
+    def next_id(self) -> int:
+        """Return a number that no message had: beyond 2 to the 53, as the platform's are."""
+        self._last_id += 1
+        return self._last_id + (1 << 54)
