@@ -6,7 +6,6 @@ The table is data, with the source of each line: errcodes.json beside this file 
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
-from typing import Final
 
 import msgspec
 
@@ -41,10 +40,6 @@ class Errcode(msgspec.Struct, frozen=True):
 
 class _Table(msgspec.Struct):
     codes: list[Errcode]
-
-
-TOKEN_DEAD: Final = frozenset((40001, 40014, 42001, 41001))
-"""The codes that say that the token is no good (PROTOCOL 7.1)."""
 
 
 def errcode(code: int) -> Errcode | None:
