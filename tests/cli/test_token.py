@@ -1,12 +1,12 @@
 """`gateway token` and `gateway simulate platform`, as a person uses them."""
 
-import asyncio
 import json
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
@@ -118,22 +118,47 @@ def test_an_account_that_is_none_or_has_no_secret_is_told(config: Path) -> None:
     assert "no app_secret" in gateway("token", "status", "--config", str(bare)).stdout
 
 
+def post(port: int, path: str, body: object) -> tuple[int, dict[str, object]]:
+    """Return status and JSON of what the platform answers."""
+    request = Request(f"http://127.0.0.1:{port}{path}", json.dumps(body).encode())
+    try:
+        with urlopen(request, timeout=5) as answer:  # noqa: S310  # a URL of ours
+            return answer.status, json.load(answer)
+    except HTTPError as refused:
+        return refused.code, json.load(refused)
+
+
 def test_what_the_platform_does_can_be_steered_over_http(config: Path) -> None:
-    async def steer() -> None:
-        port = port_of(config)
+    port = port_of(config)
+    assert post(port, "/simulator/faults", {"busy": 1.0}) == (200, {})
+    told = gateway("token", "refresh", "--account", "main", "--config", str(config))
+    assert (told.returncode, "errcode -1" in told.stderr) == (1, True)
+    assert post(port, "/simulator/faults", {}) == (200, {})
+    user = "oUser000000000000000000000001"
+    given = {"wrote": True, "consents": {"T1": 2}}
+    assert post(port, f"/simulator/users/{user}", given) == (200, {})
+    template = {"id": "T1", "content": "{{thing1.DATA}}"}
+    assert post(port, "/simulator/templates", template) == (200, {})
+    assert post(port, "/simulator/tokens/kill", {}) == (200, {})
+    with urlopen(f"http://127.0.0.1:{port}/simulator/ledger?openid={user}", timeout=5) as ledger:
+        assert json.load(ledger) == {"received": []}
 
-        def post(path: str, body: dict[str, object]) -> dict[str, object]:
-            request = Request(f"http://127.0.0.1:{port}{path}", json.dumps(body).encode())
-            with urlopen(request, timeout=5) as answer:  # noqa: S310  # a URL of ours
-                found: dict[str, object] = json.load(answer)
-                return found
 
-        assert post("/simulator/faults", {"busy": 1.0}) == {"errcode": 0}
-        told = gateway("token", "refresh", "--account", "main", "--config", str(config))
-        assert (told.returncode, "errcode -1" in told.stderr) == (1, True)
-        assert post("/simulator/faults", {}) == {"errcode": 0}
-        user = "oUser000000000000000000000001"
-        assert post(f"/simulator/users/{user}", {"wrote": True}) == {"errcode": 0}
-        assert post("/simulator/templates", {"id": "T1", "content": "{{thing1.DATA}}"})
-
-    asyncio.run(steer())
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        ("/simulator/faults", {"bogus": 1}, "no such fault: bogus; there are: busy, "),
+        ("/simulator/faults", {"busy": 2}, "<= 1"),
+        ("/simulator/faults", {"latency": -1}, ">= 0"),
+        ("/simulator/faults", [], "Expected `object`"),
+        ("/simulator/users/nobody", {}, "no open id"),
+        ("/simulator/users/oUser000000000000000000000001", {"follows": 1}, "follows"),
+        ("/simulator/templates", {"title": "x"}, "`id`"),
+    ],
+)
+def test_what_steering_does_not_understand_is_told_and_changes_nothing(
+    config: Path, path: str, body: object, told: str
+) -> None:
+    status, found = post(port_of(config), path, body)
+    assert status == 400
+    assert told in str(found["error"])

@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 from aiohttp import web
@@ -72,7 +72,7 @@ async def desk() -> AsyncIterator[Desk]:
     numbers = count(1)
     tokens = AccountTokens(clock, lambda: f"token-{next(numbers)}-{'x' * 100}")
     account = Account(APP_ID, SECRET, tokens, Quotas(clock))
-    account.templates[TEMPLATE.id] = TEMPLATE
+    account.templates[TEMPLATE.id] = replace(TEMPLATE)
     world = World(clock, [account], receipts.append)
     faults = Faults(random.Random(7).random)  # noqa: S311  # the same each time
     server = ApiServer(world, faults)

@@ -1,7 +1,4 @@
-"""The platform's API over HTTP, and beside it what a test or a person steers it by.
-
-What steers it is below /simulator: ledger, faults, users, and the killing of tokens.
-"""
+"""The platform's API over HTTP, and beside it what a test or a person steers it by."""
 
 import asyncio
 import re
@@ -14,7 +11,8 @@ from aiohttp import web
 from gateway.simulator.api.faults import ERRCODES, ApiFault, Faults
 from gateway.simulator.api.managing import MANAGING
 from gateway.simulator.api.sending import SENDING, Answer, Failed
-from gateway.simulator.api.world import Account, Template, World
+from gateway.simulator.api.steering import Steering
+from gateway.simulator.api.world import Account, World
 
 _ENDPOINTS: Final = {**SENDING, **MANAGING}
 
@@ -46,12 +44,7 @@ class ApiServer:
     def app(self) -> web.Application:
         """Return what aiohttp serves."""
         app = web.Application(client_max_size=MAX_BODY)
-        app.router.add_get("/simulator/ledger", self._show_ledger)
-        app.router.add_get("/simulator/summary", self._show_summary)
-        app.router.add_post("/simulator/faults", self._set_faults)
-        app.router.add_post("/simulator/users/{open_id}", self._set_user)
-        app.router.add_post("/simulator/templates", self._add_template)
-        app.router.add_post("/simulator/tokens/kill", self._kill_tokens)
+        app.add_routes(Steering(self._world, self._faults, self.calls).routes())
         app.router.add_route("*", "/{path:.*}", self._call)
         return app
 
@@ -134,72 +127,6 @@ class ApiServer:
         if secret != account.secret:
             raise Failed(40125, "invalid appsecret")
         return account
-
-    async def _show_ledger(self, request: web.Request) -> web.Response:
-        """Tell what users received: of ``?openid=``, or of all."""
-        wanted = request.query.get("openid")
-        received = [
-            one._asdict()
-            for account in self._world.accounts()
-            for one in account.ledger.received
-            if wanted in (None, one.open_id)
-        ]
-        return _json({"received": received})
-
-    async def _show_summary(self, _request: web.Request) -> web.Response:
-        """Tell how much there is of everything."""
-        accounts = {
-            account.app_id: {
-                "received": len(account.ledger.received),
-                "tokens_made": account.tokens.made,
-            }
-            for account in self._world.accounts()
-        }
-        return _json({"accounts": accounts, "calls": self.calls})
-
-    async def _set_faults(self, request: web.Request) -> web.Response:
-        """Set the rates: {"busy": 0.1, "latency": 0.05}; what is not named is none."""
-        given = _object(await request.read())
-        self._faults.latency = float(given.pop("latency", 0.0))
-        self._faults.rates = {ApiFault(name): float(rate) for name, rate in given.items()}
-        return _json({"errcode": 0})
-
-    async def _set_user(self, request: web.Request) -> web.Response:
-        """Change a user: subscribed, blocks, system_fails, wrote, consents."""
-        given = _object(await request.read())
-        for account in self._world.accounts():
-            user = account.user(request.match_info["open_id"])
-            if user is None:
-                return _json(_error(40003, "invalid openid"))
-            for name in ("subscribed", "blocks", "system_fails"):
-                setattr(user, name, bool(given.get(name, getattr(user, name))))
-            if given.get("wrote"):
-                user.wrote_at, user.answers_left = self._world.clock(), 5
-            user.consents.update(given.get("consents", {}))
-        return _json({"errcode": 0})
-
-    async def _add_template(self, request: web.Request) -> web.Response:
-        """Make a template with an id of one's own: {"id", "title", "content"}."""
-        template = msgspec.convert(_object(await request.read()), _Template)
-        for account in self._world.accounts():
-            account.templates[template.id] = template.made()
-        return _json({"errcode": 0})
-
-    async def _kill_tokens(self, _request: web.Request) -> web.Response:
-        """End all tokens at once."""
-        for account in self._world.accounts():
-            account.tokens.kill()
-        return _json({"errcode": 0})
-
-
-class _Template(msgspec.Struct):
-    id: str
-    title: str = "模板"
-    content: str = ""
-
-    def made(self) -> Template:
-        """Return it as an account has it."""
-        return Template(self.id, self.title, self.content)
 
 
 def _object(raw: bytes) -> dict[str, Any]:
