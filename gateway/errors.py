@@ -5,6 +5,7 @@ GatewayError
 ├── StoreDown        a store cannot be reached, or does not answer in time
 ├── BotError         the bot cannot be loaded, or a handler cannot be called as it is written
 │   └── WrongReply   a handler returned what is no reply
+├── TemplateWrong    a template cannot be read, or does not fit the data that it is given
 ├── Refused          a callback is not WeChat's; carries the reason, never what was sent
 └── ApiError         a call of WeChat's API failed
     ├── NotSent             it did not reach WeChat
@@ -46,6 +47,13 @@ class BotError(GatewayError):
 
 class WrongReply(BotError, TypeError):
     """A handler returned what is no reply; the message names the type, never the value."""
+
+
+class TemplateWrong(GatewayError):
+    """A template of messages is wrong, or its data; each argument is a line that names a field."""
+
+    def __str__(self) -> str:
+        return "\n".join(str(line) for line in self.args)
 
 
 class Reason(StrEnum):

@@ -25,7 +25,7 @@ MAY_IMPORT: Final = {
     "telemetry": "",
     "settings": "errors protocol",
     "app": "errors kernels protocol inbound outbound adapters http settings telemetry gateway",
-    "cli": "errors kernels protocol inbound simulator settings telemetry app gateway",
+    "cli": "errors kernels protocol inbound outbound simulator settings telemetry app gateway",
     # What a bot's author imports, the bot that comes along, and the command's entrance.
     "gateway": "errors protocol inbound",
     "demo": "gateway",
@@ -102,7 +102,7 @@ def test_servers_and_frameworks_stay_where_they_are_used() -> None:
         }
         for library in (
             *("litestar", "granian", "aiohttp", "rich_click", "pydantic_settings"),
-            *("redis", "asyncpg", "msgpack", "standardwebhooks", "sqlite3", "uvloop"),
+            *("redis", "asyncpg", "msgpack", "standardwebhooks", "sqlite3", "uvloop", "jinja2"),
         )
     }
     assert users == {
@@ -117,6 +117,7 @@ def test_servers_and_frameworks_stay_where_they_are_used() -> None:
         "standardwebhooks": {"adapters", "http"},
         "sqlite3": {"adapters"},
         "uvloop": {"app"},
+        "jinja2": {"outbound"},
     }
 
 

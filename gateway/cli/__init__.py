@@ -11,6 +11,7 @@ from gateway.cli.inbox import inbox
 from gateway.cli.migrate import migrate
 from gateway.cli.serve import serve
 from gateway.cli.simulate import simulate
+from gateway.cli.templates import templates
 from gateway.cli.token import token
 from gateway.cli.worker import worker
 from gateway.errors import GatewayError
@@ -31,13 +32,14 @@ def gateway() -> None:
     gateway migrate                     make or renew the tables in Postgres
     gateway simulate text "你好"         send it what WeChat would send
     gateway simulate platform           be WeChat's API, on this machine
+    gateway templates check             whether what is pushed to users is sound
     gateway token status                the access tokens that WeChat's API is called with
     gateway doctor                      find out what is wrong, and how to mend it
     """
 
 
 for command in (
-    *(serve, worker, inbox, migrate, token, simulate),
+    *(serve, worker, inbox, migrate, token, templates, simulate),
     *(check, doctor, settings, demo, version),
 ):
     gateway.add_command(command)

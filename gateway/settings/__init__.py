@@ -36,6 +36,7 @@ from gateway.settings.sections import (
     AccountSettings,
     ApiSettings,
     InboundSettings,
+    PushSettings,
     ServerSettings,
     StoreSettings,
 )
@@ -78,6 +79,8 @@ class Settings(BaseSettings):
     """Where messages are kept."""
     api: ApiSettings = ApiSettings()
     """How WeChat's API is called."""
+    push: PushSettings = PushSettings()
+    """What is pushed to users."""
     sinks: tuple[SinkSettings, ...] = ()
     """Where events go, beside the bot's own handlers: one [[sinks]] each."""
     events: EventsSettings = EventsSettings()
@@ -95,6 +98,7 @@ SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "inbound": InboundSettings,
     "store": StoreSettings,
     "api": ApiSettings,
+    "push": PushSettings,
     "events": EventsSettings,
     "producers": ProducerSettings,
     "accounts": AccountSettings,
@@ -299,6 +303,7 @@ def _unread(said: str) -> str:
         "inbound": "INBOUND__LATE_REPLY",
         "store": "STORE__URL",
         "api": "API__TIMEOUT",
+        "push": "PUSH__TEMPLATES",
         "events": "EVENTS__MAX_BODY",
         "producers": "PRODUCERS__BILLING__SECRET",
     }.get(field[1], "ACCOUNTS__MAIN__TOKEN")

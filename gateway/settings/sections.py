@@ -147,6 +147,13 @@ class ApiSettings(Section):
     """Connections that each process has at most, to each base URL."""
 
 
+class PushSettings(Section):
+    """What is pushed to users."""
+
+    templates: Path = Path("templates")
+    """The folder of message templates: a TOML file each, its name the template's."""
+
+
 class AccountSettings(Section):
     """One Official Account, as its page in WeChat's console has it (设置与开发 > 基本配置)."""
 

@@ -25,7 +25,7 @@ COMMANDS = list(_commands(gateway))
 
 
 def test_the_commands_are_those_that_were_promised() -> None:
-    own = "serve worker inbox migrate token simulate check doctor settings demo version"
+    own = "serve worker inbox migrate token templates simulate check doctor settings demo version"
     simulated = "text image voice video shortvideo location link event verify platform"
     assert set(COMMANDS) == {
         (),
@@ -33,6 +33,7 @@ def test_the_commands_are_those_that_were_promised() -> None:
         *(("simulate", name) for name in simulated.split()),
         *(("inbox", name) for name in ("status", "dead-letters", "retry", "discard")),
         *(("token", name) for name in ("status", "refresh")),
+        *(("templates", name) for name in ("check", "preview")),
     }
 
 
