@@ -20,7 +20,7 @@ MAY_IMPORT: Final = {
     "outbound": "errors protocol",
     "inbound": "errors kernels protocol",
     "adapters": "errors protocol inbound outbound",
-    "http": "errors kernels protocol inbound",
+    "http": "errors kernels protocol inbound outbound",
     "simulator": "errors kernels protocol",
     "telemetry": "",
     "settings": "errors protocol",

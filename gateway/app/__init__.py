@@ -12,6 +12,7 @@ from litestar import Litestar
 
 from gateway import __version__
 from gateway.app.accounts import make_accounts
+from gateway.app.api import Apis
 from gateway.app.bots import DEMO_BOT, load_bot
 from gateway.app.sinks import make_sinks, make_upstreams, secrets_of
 from gateway.app.stores import MEMORY, make_stores, store_kind
@@ -20,6 +21,7 @@ from gateway.http.asgi import callback_route
 from gateway.http.callback import CallbackEndpoint
 from gateway.http.events import events_route
 from gateway.http.health import health_routes
+from gateway.http.jssdk import jssdk_route
 from gateway.http.refusals import Refusals
 from gateway.http.rsgi import GatewayApp
 from gateway.inbound.bot import Bot
@@ -74,10 +76,13 @@ def create_app(settings: Settings, bot: Bot) -> GatewayApp:
         secrets = {name: secrets_of(given) for name, given in settings.producers.items()}
         max_body = settings.events.max_body
         routes.append(events_route(inbound.intake.take, secrets, refusals, max_body=max_body))
+    apis = Apis(settings)
+    if signers := apis.page_signers():
+        routes.append(jssdk_route(signers))
     litestar = Litestar(
         routes,
         on_startup=[start],
-        on_shutdown=[inbound.stop],
+        on_shutdown=[inbound.stop, apis.close],
         openapi_config=None,
         logging_config=None,
     )

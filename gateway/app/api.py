@@ -1,6 +1,7 @@
 """WeChat's API for the settings' accounts: each with its tokens, all with one store of them."""
 
 import time
+from secrets import token_hex
 from typing import NamedTuple
 
 from gateway.adapters.memory_tokens import MemoryTokens
@@ -10,7 +11,8 @@ from gateway.adapters.wechat_api import Phases, WeChatTransport
 from gateway.app.stores import MEMORY, sqlite_path
 from gateway.errors import SettingsError
 from gateway.outbound.api import WeChatApi
-from gateway.outbound.credentials import Credentials, PlainToken, StableToken
+from gateway.outbound.credentials import Credentials, PlainToken, StableToken, Ticket
+from gateway.outbound.pages import PageSigner
 from gateway.outbound.ports import TokenStore
 from gateway.outbound.tokens import Source, Tokens
 from gateway.settings import Settings
@@ -21,6 +23,8 @@ class AccountApi(NamedTuple):
 
     api: WeChatApi
     tokens: Tokens
+    tickets: Tokens
+    """What web pages are signed with."""
 
 
 class Apis:
@@ -41,6 +45,7 @@ class Apis:
     async def close(self) -> None:
         """Let go of connections and stores."""
         for account in self._accounts.values():
+            await account.tickets.close()
             await account.tokens.close()
         for transport in self._transports.values():
             await transport.close()
@@ -61,7 +66,24 @@ class Apis:
         else:
             source = PlainToken(bare, credentials)
         tokens = Tokens(account.app_id, source, self.store, clock=time.time)
-        return AccountApi(WeChatApi(transport, tokens), tokens)
+        api = WeChatApi(transport, tokens)
+        name = f"{account.app_id}:jsapi"
+        tickets = Tokens(name, Ticket(api, "jsapi"), self.store, clock=time.time)
+        return AccountApi(api, tokens, tickets)
+
+    def page_signers(self) -> dict[str, PageSigner]:
+        """Return what signs the pages of those accounts that have some, by name."""
+        return {
+            name: PageSigner(
+                account.app_id,
+                account.jssdk_hosts,
+                self.of(name).tickets,
+                clock=time.time,
+                nonce=lambda: token_hex(8),
+            )
+            for name, account in self._settings.accounts.items()
+            if account.jssdk_hosts
+        }
 
     def _transport(self, url: str) -> WeChatTransport:
         if url not in self._transports:

@@ -173,6 +173,9 @@ class AccountSettings(Section):
     """Which endpoint access tokens come from. stable: /cgi-bin/stable_token, which gives all that
     ask the same one. plain: /cgi-bin/token, where each ends the one before; for accounts whose
     other software uses it, and has to stay in step."""
+    jssdk_hosts: tuple[str, ...] = ()
+    """The hosts whose pages are signed at /jssdk/NAME?url=, for WeChat's JS-SDK; with the port
+    where there is one. Needs app_secret."""
     previous_token: SecretStr | None = None
     """The token before a rotation that is under way: signatures made with it are still taken."""
     previous_encoding_aes_key: SecretStr | None = None
@@ -195,6 +198,14 @@ class AccountSettings(Section):
         if parts.query or parts.fragment or parts.username:
             raise ValueError("must have nothing behind its path, and no user")
         return url.rstrip("/")
+
+    @field_validator("jssdk_hosts")
+    @classmethod
+    def _check_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not re.fullmatch(r"[^\s/@?#\\]+", host):
+                raise ValueError("must be hosts such as shop.example or shop.example:8443")
+        return hosts
 
     @field_validator("token", "previous_token")
     @classmethod
@@ -220,6 +231,10 @@ class AccountSettings(Section):
             raise ValueError(
                 f"encoding_aes_key is missing, which {self.mode} mode needs; copy it from WeChat's "
                 'console, or set mode = "plain" there and here'
+            )
+        if self.jssdk_hosts and self.app_secret is None:
+            raise ValueError(
+                "app_secret is missing, which jssdk_hosts needs; copy it from WeChat's console"
             )
         if self.previous_token is not None and self.previous_token == self.token:
             raise ValueError("previous_token is the same as token; remove it")

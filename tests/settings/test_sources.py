@@ -71,6 +71,7 @@ def test_every_setting_can_stand_in_the_file() -> None:
         "app_secret": "s3cret",
         "api_url": "http://127.0.0.1:8001/wechat",
         "token_source": "plain",
+        "jssdk_hosts": ("shop.example", "shop.example:8443"),
         "previous_token": "tokenBefore",
         "previous_encoding_aes_key": OTHER_AES_KEY,
         "original_id": "gh_590e78004b5c",
