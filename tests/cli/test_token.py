@@ -1,6 +1,7 @@
 """`gateway token` and `gateway simulate platform`, as a person uses them."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -82,7 +83,7 @@ def test_tokens_are_fetched_shown_and_renewed_and_never_printed(config: Path) ->
     assert (shown.returncode, shown.stderr) == (0, "")
     assert shown.stdout.count("never") == 2
     got = gateway("token", "refresh", "--account", "main", "--config", str(config))
-    assert got.stdout == "main: a token that holds for 7,200 s\n"
+    assert re.fullmatch(r"main: a token that holds for 7,(200|1\d\d) s\n", got.stdout)
     again = gateway("token", "refresh", "--config", str(config))
     assert again.stdout.splitlines()[0].startswith("main: a token that holds for 7,")
     forced = gateway("token", "refresh", "--account", "main", "--force", "--config", str(config))
