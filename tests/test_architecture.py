@@ -15,10 +15,11 @@ ROOT: Final = Path(__file__).parents[1]
 
 MAY_IMPORT: Final = {
     "errors": "",
+    "backoff": "",
     "kernels": "errors",
     "protocol": "errors kernels",
-    "outbound": "errors protocol",
-    "inbound": "errors kernels protocol",
+    "outbound": "errors backoff protocol",
+    "inbound": "errors backoff kernels protocol",
     "adapters": "errors protocol inbound outbound",
     "http": "errors kernels protocol inbound outbound",
     "simulator": "errors kernels protocol",

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from bench.latency.generator import OpenLoad
@@ -88,8 +88,6 @@ def run(plan: Plan, progress: Callable[[Measurement], None]) -> tuple[list[Measu
             for row in plan.rows:
                 with Server(row, cores.server, plan.timestamp_window) as server:
                     measurement = _measure(plan, row, number, server, callbacks, cores)
-                slowdown = slowdown_of(cores.server)
-                measurement = replace(measurement, core_slowdown=slowdown)
                 measured.append(measurement)
                 progress(measurement)
     return measured, cores
@@ -156,7 +154,7 @@ def _measure(
         connections=steady.connections,
         generator_cpu=round(steady.cpu, 1),
         usage=used.usage,
-        core_slowdown=1.0,
+        core_slowdown=slowdown_of(cores.server),
         checked=findings.checked,
         errors=dict(findings.errors),
         examples=findings.examples,

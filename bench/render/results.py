@@ -261,7 +261,6 @@ _REQUIRED: Final[Mapping[str, Callable[[Path], Result]]] = {
 }
 
 _OPTIONAL: Final[Mapping[str, Callable[[Path], Result]]] = {
-    "latency": Latency,
     "profile": Profile,
     "startup": Startup,
     "workers": Workers,

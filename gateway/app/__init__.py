@@ -76,13 +76,15 @@ def create_app(settings: Settings, bot: Bot) -> GatewayApp:
         secrets = {name: secrets_of(given) for name, given in settings.producers.items()}
         max_body = settings.events.max_body
         routes.append(events_route(inbound.intake.take, secrets, refusals, max_body=max_body))
-    apis = Apis(settings)
-    if signers := apis.page_signers():
-        routes.append(jssdk_route(signers))
+    stop = [inbound.stop]
+    if any(account.jssdk_hosts for account in settings.accounts.values()):
+        apis = Apis(settings)
+        routes.append(jssdk_route(apis.page_signers()))
+        stop.append(apis.close)
     litestar = Litestar(
         routes,
         on_startup=[start],
-        on_shutdown=[inbound.stop, apis.close],
+        on_shutdown=[*stop],
         openapi_config=None,
         logging_config=None,
     )

@@ -4,16 +4,12 @@ import time
 from secrets import token_hex
 from typing import NamedTuple
 
-from gateway.adapters.memory_tokens import MemoryTokens
-from gateway.adapters.redis_tokens import RedisTokens
-from gateway.adapters.sqlite_tokens import SqliteTokens
 from gateway.adapters.wechat_api import Phases, WeChatTransport
-from gateway.app.stores import MEMORY, sqlite_path
+from gateway.app.stores import make_token_store
 from gateway.errors import SettingsError
 from gateway.outbound.api import WeChatApi
 from gateway.outbound.credentials import Credentials, PlainToken, StableToken, Ticket
 from gateway.outbound.pages import PageSigner
-from gateway.outbound.ports import TokenStore
 from gateway.outbound.tokens import Source, Tokens
 from gateway.settings import Settings
 
@@ -91,13 +87,3 @@ class Apis:
             phases = Phases(given.connect_timeout, given.timeout)
             self._transports[url] = WeChatTransport(url, phases, connections=given.connections)
         return self._transports[url]
-
-
-def make_token_store(settings: Settings) -> TokenStore:
-    """Return where tokens are kept: in Redis where it is given."""
-    given = settings.store
-    if given.redis_url is not None:
-        return RedisTokens(given.redis_url.get_secret_value(), timeout=given.timeout)
-    if given.url == MEMORY:
-        return MemoryTokens()
-    return SqliteTokens(sqlite_path(given.url), timeout=given.timeout)

@@ -6,14 +6,18 @@ from typing import Final
 
 from gateway.adapters import postgres, redis_checkup
 from gateway.adapters.memory import MemoryDeadLetters, MemoryStore
+from gateway.adapters.memory_tokens import MemoryTokens
 from gateway.adapters.postgres import PostgresArchive, PostgresDeadLetters
 from gateway.adapters.redis import RedisStore
+from gateway.adapters.redis_tokens import RedisTokens
 from gateway.adapters.spill import FileSpill
 from gateway.adapters.sqlite import SqliteStore
 from gateway.adapters.sqlite_records import SqliteArchive, SqliteDeadLetters
+from gateway.adapters.sqlite_tokens import SqliteTokens
 from gateway.errors import StoreDown
 from gateway.inbound.ports import Archive, DeadLetters, Finding, Store
 from gateway.inbound.runtime import Stores
+from gateway.outbound.ports import TokenStore
 from gateway.settings import Settings
 
 MEMORY: Final = "memory://"
@@ -61,6 +65,16 @@ def make_archive(settings: Settings) -> Archive:
     if given.postgres_dsn is not None:
         return PostgresArchive(given.postgres_dsn.get_secret_value(), timeout=given.timeout)
     return SqliteArchive(sqlite_path(given.url), timeout=given.timeout)
+
+
+def make_token_store(settings: Settings) -> TokenStore:
+    """Return where tokens are kept: in Redis where it is given."""
+    given = settings.store
+    if given.redis_url is not None:
+        return RedisTokens(given.redis_url.get_secret_value(), timeout=given.timeout)
+    if given.url == MEMORY:
+        return MemoryTokens()
+    return SqliteTokens(sqlite_path(given.url), timeout=given.timeout)
 
 
 async def examine_stores(settings: Settings) -> list[Finding]:

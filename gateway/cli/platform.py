@@ -12,7 +12,8 @@ import rich_click as click
 from aiohttp import web
 
 from gateway.cli.options import callback_url, config_option
-from gateway.cli.sending import fresh_callback, make_sender
+from gateway.cli.sending import fresh_callback, make_sender, receiver_of
+from gateway.cli.serve import usable_address
 from gateway.errors import SettingsError
 from gateway.settings import Settings, load_settings
 from gateway.simulator.api.faults import Faults
@@ -20,7 +21,7 @@ from gateway.simulator.api.quotas import Quotas
 from gateway.simulator.api.server import ApiServer
 from gateway.simulator.api.tokens import AccountTokens
 from gateway.simulator.api.world import Account, Receipt, World
-from gateway.simulator.documents import receipt
+from gateway.simulator.documents import event_of
 from gateway.simulator.platform import Platform
 
 RECEIPT_SECONDS = 0.2
@@ -50,7 +51,8 @@ def platform(
     settings = load_settings(config)
     accounts = [_account(settings, name) for name in settings.accounts]
     names = {given.app_id: name for name, given in settings.accounts.items()}
-    asyncio.run(_serve(settings, accounts, names, host, port, callbacks, not no_receipts))
+    address = usable_address(host, port)
+    asyncio.run(_serve(settings, accounts, names, address, port, callbacks, not no_receipts))
 
 
 def _account(settings: Settings, name: str) -> Account:
@@ -82,10 +84,10 @@ async def _serve(
             name = names[due.app_id]
             url = f"{callbacks.rstrip('/')}/{name}" if callbacks else callback_url(settings, name)
             sender = make_sender(settings, name)
-            document = receipt(
+            document = event_of(
                 due.event,
                 due.fields,
-                to=settings.accounts[name].original_id or "gh_simulated0001",
+                to=receiver_of(settings, name),
                 sender=due.open_id,
                 now=int(time.time()),
             )
@@ -101,13 +103,7 @@ async def _serve(
         server = ApiServer(world, Faults(random.random))
         runner = web.AppRunner(server.app(), access_log=None)
         await runner.setup()
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as wrong:
-            await runner.cleanup()
-            raise SettingsError(
-                f"cannot listen on {host}:{port}: {wrong.strerror or wrong}; give another --port"
-            ) from None
+        await web.TCPSite(runner, host, port).start()
         click.echo(f"WeChat's API for {', '.join(names.values())} at http://{host}:{port}")
         await stop.wait()
         await runner.cleanup()

@@ -23,6 +23,11 @@ def make_sender(settings: Settings, account: str, as_json: bool = False) -> Send
     )
 
 
+def receiver_of(settings: Settings, account: str) -> str:
+    """Return the ToUserName of what is sent to an account."""
+    return settings.accounts[account].original_id or "gh_simulated0001"
+
+
 def _secret(given: AccountSettings, name: str) -> str | None:
     value = getattr(given, name)
     return None if value is None else str(value.get_secret_value())

@@ -15,7 +15,7 @@ from yarl import URL
 
 from gateway.cli.options import callback_url, config_option, pick_account
 from gateway.cli.platform import platform
-from gateway.cli.sending import fresh_callback, fresh_number, make_sender
+from gateway.cli.sending import fresh_callback, fresh_number, make_sender, receiver_of
 from gateway.cli.show import show_attempt, show_outcome, show_sent
 from gateway.errors import SettingsError
 from gateway.protocol.account import Mode
@@ -93,7 +93,7 @@ def _targeted(function: Callable[..., Coroutine[Any, Any, bool]]) -> Callable[..
         target = Target(
             sender,
             url or callback_url(settings, name),
-            settings.accounts[name].original_id or "gh_simulated0001",
+            receiver_of(settings, name),
             user,
             msg_id if msg_id is not None else time.time_ns() // 1000,
             repeat,

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple, TypeVar
 
+from gateway.backoff import full_jitter
 from gateway.errors import StoreDown, place_of
 from gateway.inbound.claims import Ack, Entry, Hold, Retry
 from gateway.inbound.commit import GroupCommit
@@ -35,12 +36,8 @@ class Policy(NamedTuple):
     cap: float
 
     def pause(self, deliveries: int, random: float) -> float:
-        """Return the seconds before the next try: full jitter over a capped exponential.
-
-        ``random`` is in [0, 1). Anything less spread lets what failed together come together again
-        (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/).
-        """
-        return random * min(self.cap, self.base * 2.0 ** min(deliveries - 1, 60))
+        """Return the seconds before the next try; ``random`` is in [0, 1)."""
+        return full_jitter(deliveries, self.base, self.cap, random)
 
 
 class Later(Exception):

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
+from gateway.backoff import full_jitter
 from gateway.errors import ApiError, Busy, NotSent, TokenRejected, Unanswered
 from gateway.outbound.failures import rejection
 from gateway.outbound.multipart import File, encode
@@ -33,10 +34,7 @@ class Retries(NamedTuple):
 
     def pause(self, tried: int, draw: float) -> float:
         """Return the seconds to wait after so many tries; ``draw`` is in [0, 1)."""
-        return draw * min(self.cap, self.base * 2.0 ** min(tried - 1, 60))
-
-
-ONCE: Final = Retries(tries=1)
+        return full_jitter(tried, self.base, self.cap, draw)
 
 
 class TokenKeeper(Protocol):
@@ -187,7 +185,7 @@ def _make(
     if file is not None:
         body, content_type = encode(file)
     elif json is not None:
-        # Raw UTF-8: older endpoints show \\uXXXX as it is (PROTOCOL 7).
+        # Raw UTF-8: older endpoints show \uXXXX as it is (PROTOCOL 7).
         body = msgspec.json.encode(json)
     if repeatable is None:
         repeatable = method == "GET"

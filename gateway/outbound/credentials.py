@@ -29,6 +29,14 @@ class Credentials:
         self.app_id = app_id
         self.secret = secret
 
+    def asked(self) -> dict[str, Any]:
+        """Return what WeChat is asked for a token with."""
+        return {
+            "grant_type": "client_credential",
+            "appid": self.app_id,
+            "secret": self.secret,
+        }
+
     def __repr__(self) -> str:
         return f"Credentials({self.app_id})"
 
@@ -65,11 +73,7 @@ class StableToken:
         return await self._ask(force=True)
 
     async def _ask(self, *, force: bool) -> Fetched:
-        body: dict[str, Any] = {
-            "grant_type": "client_credential",
-            "appid": self._credentials.app_id,
-            "secret": self._credentials.secret,
-        }
+        body = self._credentials.asked()
         if force:
             body["force_refresh"] = True
         try:
@@ -92,13 +96,8 @@ class PlainToken:
 
     async def fetch(self) -> Fetched:
         """Return a new token."""
-        query = {
-            "grant_type": "client_credential",
-            "appid": self._credentials.app_id,
-            "secret": self._credentials.secret,
-        }
         try:
-            answer = await self._api.call("GET", TOKEN, query=query)
+            answer = await self._api.call("GET", TOKEN, query=self._credentials.asked())
         except TokenRejected as wrong:
             raise _wrong_secret(wrong) from None
         return _fetched(TOKEN, answer, "access_token")

@@ -8,6 +8,7 @@ apart, and all else that may pass is tried again after a random pause, so many t
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from gateway.backoff import full_jitter
 from gateway.errors import (
     AccountRejected,
     ApiError,
@@ -98,12 +99,12 @@ def next_step(
     reason = reason_of(error)
     if isinstance(error, Throttled) and error.code != _USER_USED_UP:
         return _within(tried, terms, now, throttled_until(error.code, now), reason)
-    if isinstance(error, AccountRejected | TokenUnavailable):
-        # An operator has to mend something: what waits is not to be burnt meanwhile.
-        return _dead_or_later(error, tried, terms, now, draw, reason)
+    if isinstance(error, AccountRejected):
+        # Until an operator mends something no repetition can succeed.
+        return Decision(Verdict.DEAD, 0.0, reason)
     if isinstance(error, Unanswered):
         return _unanswered(tried, terms, now, draw, hint, reason)
-    if isinstance(error, Busy | NotSent | TokenRejected):
+    if isinstance(error, Busy | NotSent | TokenRejected | TokenUnavailable):
         return _again(tried, terms, now, draw, hint, reason)
     return Decision(Verdict.FAILED, 0.0, reason)
 
@@ -144,21 +145,14 @@ def _again(
 ) -> Decision:
     if tried.attempts >= terms.max_attempts:
         return Decision(Verdict.DEAD, 0.0, reason)
-    pause = draw * min(terms.cap, terms.base * 2.0 ** min(tried.attempts - 1, 60))
+    pause = full_jitter(tried.attempts, terms.base, terms.cap, draw)
     return _bounded(Verdict.RETRY, tried, terms, now, now + max(hint, 0.0) + pause, reason)
 
 
 def _within(tried: Tried, terms: Terms, now: float, at: float, reason: str) -> Decision:
     decided = _bounded(Verdict.DEFER, tried, terms, now, at, reason)
+    # The others wait until then, also where this one ends.
     return decided._replace(at=at, whole_account=True)
-
-
-def _dead_or_later(
-    error: ApiError, tried: Tried, terms: Terms, now: float, draw: float, reason: str
-) -> Decision:
-    if isinstance(error, AccountRejected):
-        return Decision(Verdict.DEAD, 0.0, reason)
-    return _again(tried, terms, now, draw, 0.0, reason)
 
 
 def _bounded(
@@ -167,6 +161,6 @@ def _bounded(
     """Return the verdict, unless its time is too late."""
     if tried.expires_at is not None and at >= tried.expires_at:
         return Decision(Verdict.EXPIRED, 0.0, reason)
-    if at > tried.created_at + terms.max_age and now >= tried.created_at + terms.max_age:
+    if now >= tried.created_at + terms.max_age:
         return Decision(Verdict.DEAD, 0.0, reason)
     return Decision(verdict, at, reason)

@@ -19,7 +19,7 @@ from jinja2 import StrictUndefined, Template, TemplateError, UndefinedError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from gateway.errors import TemplateWrong
-from gateway.protocol.template_fields import fault_of, kind_of
+from gateway.protocol.template_fields import fault_of, kind_name
 
 Data = Mapping[str, Any]
 """The variables of a message, by their names."""
@@ -188,7 +188,7 @@ def _is_empty(field: str, value: str) -> bool:
     """Tell whether a value is its type's zero."""
     if not value.strip():
         return True
-    if kind_of(field) is None or field.rstrip("0123456789") not in ("number", "amount"):
+    if kind_name(field) not in ("number", "amount"):
         return False
     try:
         return Decimal(value.strip("¥￥$€£元")) == 0

@@ -51,12 +51,17 @@ KINDS: Final[dict[str, Kind]] = {
 """The kinds by the name that a field begins with."""
 
 
+def kind_name(field: str) -> str:
+    """Return what a field's name begins with, before its number."""
+    return field.rstrip("0123456789")
+
+
 def kind_of(field: str) -> Kind | None:
     """Return the kind of a field by its name; None where the name tells none.
 
     Old templates have fields of any name, such as ``first`` or ``keyword1``, and no rules.
     """
-    return KINDS.get(field.rstrip("0123456789"))
+    return KINDS.get(kind_name(field))
 
 
 def fault_of(field: str, value: str) -> str | None:

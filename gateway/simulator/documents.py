@@ -87,8 +87,8 @@ def message(
     }
 
 
-def receipt(name: str, own: Document, *, to: str, sender: str, now: int) -> Document:
-    """Return the event that tells what became of a message sent to ``sender``."""
+def event_of(name: str, own: Document, *, to: str, sender: str, now: int) -> Document:
+    """Return an event with these fields of its own."""
     return {
         "ToUserName": to,
         "FromUserName": sender,
@@ -111,11 +111,4 @@ def event(name: str, key: str | None, *, to: str, sender: str, now: int) -> Docu
         own |= {"EventKey": f"qrscene_{key}", "Ticket": "SIMULATED_TICKET"}
     elif key is not None:
         own |= {"EventKey": key}
-    return {
-        "ToUserName": to,
-        "FromUserName": sender,
-        "CreateTime": now,
-        "MsgType": "event",
-        "Event": name,
-        **own,
-    }
+    return event_of(name, own, to=to, sender=sender, now=now)

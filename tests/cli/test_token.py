@@ -129,7 +129,7 @@ def post(port: int, path: str, body: object) -> tuple[int, dict[str, object]]:
         return refused.code, json.load(refused)
 
 
-def test_what_the_platform_does_can_be_steered_over_http(config: Path) -> None:
+def test_what_the_platform_does_can_be_set_over_http(config: Path) -> None:
     port = port_of(config)
     assert post(port, "/simulator/faults", {"busy": 1.0}) == (200, {})
     told = gateway("token", "refresh", "--account", "main", "--config", str(config))
@@ -157,7 +157,7 @@ def test_what_the_platform_does_can_be_steered_over_http(config: Path) -> None:
         ("/simulator/templates", {"title": "x"}, "`id`"),
     ],
 )
-def test_what_steering_does_not_understand_is_told_and_changes_nothing(
+def test_what_the_platform_does_not_understand_is_told_and_changes_nothing(
     config: Path, path: str, body: object, told: str
 ) -> None:
     status, found = post(port_of(config), path, body)

@@ -2,9 +2,9 @@
 
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import count
 
 from aiohttp import web
@@ -48,7 +48,6 @@ class Desk:
     url: str
     clock: Clock
     receipts: list[Receipt]
-    closing: list[Callable[[], object]] = field(default_factory=list)
 
     def transport(self) -> WeChatTransport:
         """Return a way to it."""

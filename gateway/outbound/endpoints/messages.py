@@ -50,14 +50,7 @@ class Messages:
         With a ``client_msg_id`` a user gets it once within 10 minutes, however often it is sent:
         then an answer that did not come is asked for again.
         """
-        body = given(
-            touser=open_id,
-            template_id=template_id,
-            url=url,
-            miniprogram=None if page is None else page.document(),
-            client_msg_id=client_msg_id,
-            data=_values(data),
-        )
+        body = _filled(open_id, template_id, data, page, url=url, client_msg_id=client_msg_id)
         repeatable = client_msg_id is not None
         answer = await self._api.call("POST", TEMPLATE, json=body, repeatable=repeatable)
         return int(answer["msgid"])
@@ -72,13 +65,7 @@ class Messages:
         page: Page | None = None,
     ) -> None:
         """Send a subscription notice, which takes one of the user's consents (订阅通知)."""
-        body = given(
-            touser=open_id,
-            template_id=template_id,
-            page=url,
-            miniprogram=None if page is None else page.document(),
-            data=_values(data),
-        )
+        body = _filled(open_id, template_id, data, page, page=url)
         await self._api.call("POST", BIZSEND, json=body)
 
     async def mini_program_notice(
@@ -95,14 +82,8 @@ class Messages:
 
         ``state`` is developer, trial or formal.
         """
-        body = given(
-            touser=open_id,
-            template_id=template_id,
-            page=path,
-            miniprogram_state=state,
-            lang=lang,
-            data=_values(data),
-        )
+        more = {"page": path, "miniprogram_state": state, "lang": lang}
+        body = _filled(open_id, template_id, data, None, **more)
         msgid = (await self._api.call("POST", MINI_PROGRAM, json=body)).get("msgid")
         return None if msgid is None else int(msgid)
 
@@ -118,15 +99,8 @@ class Messages:
         page: Page | None = None,
     ) -> None:
         """Send the one message that a user agreed to on a page (一次性订阅消息)."""
-        body = given(
-            touser=open_id,
-            template_id=template_id,
-            url=url,
-            miniprogram=None if page is None else page.document(),
-            scene=str(scene),
-            title=title,
-            data={"content": {"value": content}},
-        )
+        more = {"url": url, "scene": str(scene), "title": title}
+        body = _filled(open_id, template_id, {"content": content}, page, **more)
         await self._api.call("POST", ONE_TIME, json=body)
 
     async def custom(
@@ -171,5 +145,14 @@ class Messages:
         return await self._api.call("POST", path, json=body, repeatable=client_msg_id is not None)
 
 
-def _values(data: Data) -> dict[str, dict[str, str]]:
-    return {name: {"value": value} for name, value in data.items()}
+def _filled(
+    open_id: str, template_id: str, data: Data, leads_to: Page | None, /, **more: str | None
+) -> dict[str, Any]:
+    """Return the body that all kinds of templates have, with ``more`` of one's own."""
+    return given(
+        touser=open_id,
+        template_id=template_id,
+        miniprogram=None if leads_to is None else leads_to.document(),
+        data={name: {"value": value} for name, value in data.items()},
+        **more,
+    )

@@ -36,7 +36,3 @@ class Ledger:
     def counts(self) -> Counter[tuple[str, str]]:
         """Return how often each user received what a sender told apart by its own id."""
         return Counter((one.open_id, one.client_msg_id) for one in self.received)
-
-    def clear(self) -> None:
-        """Forget all of it."""
-        self.received.clear()

@@ -1,4 +1,4 @@
-"""The platform's API over HTTP, and beside it what a test or a person steers it by."""
+"""The platform's API over HTTP, and beside it what a test or a person sets it by."""
 
 import asyncio
 import re
@@ -8,10 +8,10 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
+from gateway.simulator.api.controls import Controls
 from gateway.simulator.api.faults import ERRCODES, ApiFault, Faults
 from gateway.simulator.api.managing import MANAGING
 from gateway.simulator.api.sending import SENDING, Answer, Failed
-from gateway.simulator.api.steering import Steering
 from gateway.simulator.api.world import Account, World
 
 _ENDPOINTS: Final = {**SENDING, **MANAGING}
@@ -44,7 +44,7 @@ class ApiServer:
     def app(self) -> web.Application:
         """Return what aiohttp serves."""
         app = web.Application(client_max_size=MAX_BODY)
-        app.add_routes(Steering(self._world, self._faults, self.calls).routes())
+        app.add_routes(Controls(self._world, self._faults, self.calls).routes())
         app.router.add_route("*", "/{path:.*}", self._call)
         return app
 

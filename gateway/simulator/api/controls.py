@@ -1,4 +1,4 @@
-"""What a test or a person steers the platform by, below /simulator.
+"""What a test or a person sets the platform by, below /simulator.
 
 Whatever is set is set for all accounts. A body that is not understood changes nothing, and is
 answered 400 with what is wrong.
@@ -45,8 +45,8 @@ class _Wrong(Exception):
     """A request that is not understood; its argument says why."""
 
 
-class Steering:
-    """Steers a platform."""
+class Controls:
+    """What a platform is set by."""
 
     def __init__(self, world: World, faults: Faults, calls: Mapping[str, int]) -> None:
         """``calls`` tells how often each endpoint was called."""
