@@ -105,6 +105,21 @@ class WeChatApi:
         )
         return answer
 
+    async def post(
+        self,
+        path: str,
+        body: bytes,
+        *,
+        repeatable: bool = False,
+        retries: Retries | None = None,
+    ) -> Answer:
+        """Call an endpoint with a body that is JSON already; else as ``call``."""
+        call = Call("POST", path, {}, body, "application/json", repeatable)
+        answer: Answer = await self._tried(
+            call, retries or self._retries, lambda response: answer_of(path, response)
+        )
+        return answer
+
     async def download(
         self, method: str, path: str, *, json: Any = None, query: Mapping[str, str] | None = None
     ) -> ApiResponse:

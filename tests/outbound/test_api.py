@@ -137,6 +137,23 @@ def test_with_an_id_of_ours_it_is_sent_again_and_arrives_once() -> None:
     play(scenario)
 
 
+def test_a_body_that_is_ready_is_posted_as_it_is() -> None:
+    async def scenario(one: Desk, api: WeChatApi) -> None:
+        data = '{"thing1":{"value":"巧克力"},"amount2":{"value":"1元"}}'
+        body = f'{{"touser":"{USER}","template_id":"T1","client_msg_id":"k","data":{data}}}'
+        first = await api.post(TEMPLATE, body.encode())
+        one.account.tokens.kill()
+        again = await api.post(TEMPLATE, body.encode(), repeatable=True, retries=Retries(1))
+        assert (first["msgid"], one.server.calls[TEMPLATE]) == (again["msgid"], 3)
+        one.faults.rates = {ApiFault.RESET_BEFORE: 1.0}
+        for repeatable, calls in ((False, 4), (True, 7)):
+            with pytest.raises(Unanswered):
+                await api.post(TEMPLATE, body.encode(), repeatable=repeatable)
+            assert one.server.calls[TEMPLATE] == calls
+
+    play(scenario)
+
+
 def test_what_wechat_was_too_busy_for_is_tried_again_so_often_only() -> None:
     async def scenario(one: Desk, api: WeChatApi) -> None:
         await send(api)
