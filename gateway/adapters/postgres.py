@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from gateway.adapters.migrate import pending
 from gateway.adapters.postgres_link import Connection, Link, connect
+from gateway.adapters.postgres_text import given, held
 from gateway.errors import GatewayError
 from gateway.inbound.claims import Entry
 from gateway.inbound.ports import Callback, DeadLetter, Finding, Wanted
@@ -94,8 +95,8 @@ class PostgresDeadLetters:
 
     async def remove(self, ids: Sequence[str]) -> int:
         """Remove these."""
-        held = [_held(id_) for id_ in ids]
-        return int(await self._link.run(lambda database: database.fetchval(_REMOVE, held)))
+        kept = [held(id_) for id_ in ids]
+        return int(await self._link.run(lambda database: database.fetchval(_REMOVE, kept)))
 
     async def close(self) -> None:
         """Close the connections; twice does nothing."""
@@ -192,46 +193,34 @@ def _letter_row(letter: DeadLetter) -> tuple[Any, ...]:
     lane, account, kind, body, _ = letter.entry
     texts = (letter.id, lane, account, kind)
     return (
-        *map(_held, texts),
+        *map(held, texts),
         body,
         letter.deliveries,
-        _held(letter.reason),
+        held(letter.reason),
         letter.stored_at,
         letter.buried_at,
     )
 
 
 def _letter(*row: Any) -> DeadLetter:
-    id_, lane, account, kind = map(_given, row[:4])
+    id_, lane, account, kind = map(given, row[:4])
     entry = Entry(lane, account, kind, row[4])
-    return DeadLetter(id_, entry, row[5], _given(row[6]), row[7], row[8])
+    return DeadLetter(id_, entry, row[5], given(row[6]), row[7], row[8])
 
 
 def _callback_row(callback: Callback) -> tuple[Any, ...]:
     *texts, received_at, document = callback
-    return (*map(_held, texts), received_at, document.decode())
+    return (*map(held, texts), received_at, document.decode())
 
 
 def _meant(wanted: Wanted) -> tuple[str, list[Any]]:
     """Return the condition that tells which are meant, and its values."""
-    given = {name: value for name, value in wanted._asdict().items() if value is not None}
-    tests = [_TESTS[name].format(place) for place, name in enumerate(given, 1)]
-    return " AND ".join(tests) or "true", [_value(value) for value in given.values()]
+    named = {name: value for name, value in wanted._asdict().items() if value is not None}
+    tests = [_TESTS[name].format(place) for place, name in enumerate(named, 1)]
+    return " AND ".join(tests) or "true", [_value(value) for value in named.values()]
 
 
 def _value(value: str | float | tuple[str, ...]) -> str | float | list[str]:
     if isinstance(value, tuple):
-        return [_held(one) for one in value]
-    return _held(value) if isinstance(value, str) else value
-
-
-def _held(text: str) -> str:
-    """Return the text without NUL, which Postgres cannot hold; what begins so still does."""
-    return text.replace("␀", "␀␀").replace("\0", "␀0")
-
-
-def _given(held: str) -> str:
-    """Return the text that was given to _held."""
-    if "␀" not in held:
-        return held
-    return "␀".join(part.replace("␀0", "\0") for part in held.split("␀␀"))
+        return [held(one) for one in value]
+    return held(value) if isinstance(value, str) else value

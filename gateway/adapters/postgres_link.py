@@ -136,3 +136,52 @@ def _said(wrong: Exception, timeout: float) -> str:
 
 async def _leave(_connection: Any) -> None:
     """Leave a connection as it is."""
+
+
+class Listener:
+    """A connection of its own that hears what is notified; where it is lost, waiting is all."""
+
+    def __init__(self, dsn: str, timeout: float, channel: str) -> None:
+        """Connecting takes ``timeout`` seconds at most."""
+        self._dsn = dsn
+        self._timeout = timeout
+        self._channel = channel
+        self._heard = asyncio.Event()
+        self._connection: Connection | None = None
+
+    async def wait(self, seconds: float) -> None:
+        """Return when something is notified that was not waited for yet, or after so long."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._listen()
+                await self._heard.wait()
+        except TimeoutError:
+            pass
+        except (OSError, pg.PostgresError, pg.InterfaceError):
+            await asyncio.sleep(seconds)
+        self._heard.clear()
+
+    async def close(self) -> None:
+        """Close the connection; twice does nothing."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(OSError, pg.PostgresError, pg.InterfaceError):
+                await connection.close(timeout=self._timeout)
+
+    async def _listen(self) -> None:
+        if self._connection is not None and not self._connection.is_closed():
+            return
+        connection = await asyncpg.connect(
+            self._dsn, timeout=self._timeout, server_settings=_APPLICATION
+        )
+        try:
+            await connection.add_listener(self._channel, self._hear)
+        except BaseException:
+            connection.terminate()
+            raise
+        self._connection = connection
+        # Something may have been notified while nobody listened.
+        self._heard.set()
+
+    def _hear(self, *_notified: object) -> None:
+        self._heard.set()

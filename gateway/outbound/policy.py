@@ -26,8 +26,8 @@ DAY: Final = 86_400.0
 BEIJING: Final = 8 * 3600.0
 """Quotas begin anew at midnight there (PROTOCOL 7.7)."""
 
-REPEAT_SECONDS: Final = 600.0
-"""How long WeChat keeps repeats of one client_msg_id apart (PROTOCOL 7.2)."""
+MARGIN_SECONDS: Final = 30.0
+"""How much earlier than WeChat may the last repetition goes out: it has to arrive, too."""
 
 _RESETS: Final = {45011: 60.0, 45066: 60.0, 42010: 60.0, 43116: 3600.0, 45028: 3600.0}
 _PAUSES: Final = {89507: 3600.0, 89506: DAY, 48006: DAY}
@@ -70,12 +70,12 @@ class Tried(NamedTuple):
 
     attempts: int
     """Those that count, this one included."""
-    first_at: float
-    """When it was tried for the first time, Unix seconds."""
+    maybe_sent_at: float | None
+    """When the first attempt began that nobody knows the end of, Unix seconds."""
     created_at: float
     expires_at: float | None
-    keeps_apart: bool
-    """Whether WeChat keeps repeats of it apart, by a client_msg_id."""
+    apart: float
+    """For how many seconds from then WeChat keeps repeats of it apart; 0: not at all."""
 
 
 class Terms(NamedTuple):
@@ -89,6 +89,15 @@ class Terms(NamedTuple):
     """Seconds."""
 
 
+def before_sending(tried: Tried, now: float) -> Decision | None:
+    """Return what becomes of a job that is not to be sent any more; None for one that is."""
+    if tried.expires_at is not None and now >= tried.expires_at:
+        return _ended(Verdict.EXPIRED, tried, "expired: its time ran out before it was sent")
+    if _would_repeat(tried, now):
+        return Decision(Verdict.AMBIGUOUS, 0.0, "unanswered: too long ago to be repeated")
+    return None
+
+
 def next_step(
     error: ApiError, tried: Tried, terms: Terms, now: float, draw: float, hint: float = 0.0
 ) -> Decision:
@@ -98,13 +107,14 @@ def next_step(
     """
     reason = reason_of(error)
     if isinstance(error, Throttled) and error.code != _USER_USED_UP:
-        return _within(tried, terms, now, throttled_until(error.code, now), reason)
+        until = throttled_until(error.code, now)
+        # The others wait until then, also where this one ends.
+        decided = _bounded(Verdict.DEFER, tried, terms, now, until, reason)
+        return decided._replace(at=until, whole_account=True)
     if isinstance(error, AccountRejected):
         # Until an operator mends something no repetition can succeed.
-        return Decision(Verdict.DEAD, 0.0, reason)
-    if isinstance(error, Unanswered):
-        return _unanswered(tried, terms, now, draw, hint, reason)
-    if isinstance(error, Busy | NotSent | TokenRejected | TokenUnavailable):
+        return _ended(Verdict.DEAD, tried, reason)
+    if isinstance(error, Busy | NotSent | Unanswered | TokenRejected | TokenUnavailable):
         return _again(tried, terms, now, draw, hint, reason)
     return Decision(Verdict.FAILED, 0.0, reason)
 
@@ -128,31 +138,13 @@ def throttled_until(code: int, now: float) -> float:
     return ((now + shift) // period + 1) * period - shift
 
 
-def _unanswered(
-    tried: Tried, terms: Terms, now: float, draw: float, hint: float, reason: str
-) -> Decision:
-    if not tried.keeps_apart:
-        return Decision(Verdict.AMBIGUOUS, 0.0, reason)
-    again = _again(tried, terms, now, draw, hint, reason)
-    # Behind that window a repetition would arrive twice.
-    if again.verdict is Verdict.RETRY and again.at >= tried.first_at + REPEAT_SECONDS:
-        return Decision(Verdict.AMBIGUOUS, 0.0, reason)
-    return again if again.verdict is Verdict.RETRY else again._replace(verdict=Verdict.AMBIGUOUS)
-
-
 def _again(
     tried: Tried, terms: Terms, now: float, draw: float, hint: float, reason: str
 ) -> Decision:
     if tried.attempts >= terms.max_attempts:
-        return Decision(Verdict.DEAD, 0.0, reason)
+        return _ended(Verdict.DEAD, tried, reason)
     pause = full_jitter(tried.attempts, terms.base, terms.cap, draw)
     return _bounded(Verdict.RETRY, tried, terms, now, now + max(hint, 0.0) + pause, reason)
-
-
-def _within(tried: Tried, terms: Terms, now: float, at: float, reason: str) -> Decision:
-    decided = _bounded(Verdict.DEFER, tried, terms, now, at, reason)
-    # The others wait until then, also where this one ends.
-    return decided._replace(at=at, whole_account=True)
 
 
 def _bounded(
@@ -160,7 +152,23 @@ def _bounded(
 ) -> Decision:
     """Return the verdict, unless its time is too late."""
     if tried.expires_at is not None and at >= tried.expires_at:
-        return Decision(Verdict.EXPIRED, 0.0, reason)
+        return _ended(Verdict.EXPIRED, tried, reason)
     if now >= tried.created_at + terms.max_age:
-        return Decision(Verdict.DEAD, 0.0, reason)
+        return _ended(Verdict.DEAD, tried, reason)
+    if _would_repeat(tried, at):
+        return _ended(verdict, tried, reason)
     return Decision(verdict, at, reason)
+
+
+def _ended(verdict: Verdict, tried: Tried, reason: str) -> Decision:
+    """Return the verdict for a job that is not tried again; it may have been sent before."""
+    if tried.maybe_sent_at is not None:
+        return Decision(Verdict.AMBIGUOUS, 0.0, reason)
+    return Decision(verdict, 0.0, reason)
+
+
+def _would_repeat(tried: Tried, at: float) -> bool:
+    """Tell whether a user who has it already would get it again at that time."""
+    if tried.maybe_sent_at is None:
+        return False
+    return at >= tried.maybe_sent_at + tried.apart - MARGIN_SECONDS

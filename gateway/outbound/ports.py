@@ -1,7 +1,21 @@
 """What the sending side asks of the outside: small Protocols, one suite of tests over each."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
+
+from gateway.outbound.jobs import (
+    Added,
+    Ask,
+    Backlog,
+    Held,
+    Job,
+    Outcome,
+    Receipt,
+    Record,
+    Settled,
+    State,
+    Wanted,
+)
 
 
 class ApiRequest(NamedTuple):
@@ -81,6 +95,84 @@ class TokenStore(Protocol):
 
     async def give_up(self, name: str, fence: int, seconds: float) -> None:
         """Say that a refresh failed; nobody is to try again for so many seconds."""
+
+    async def close(self) -> None:
+        """Let go of connections and threads."""
+
+
+class JobQueue(Protocol):
+    """The jobs that wait, shared by all processes; every method raises StoreDown.
+
+    A worker is known by its name, and holds its jobs as long as it says so in time: those of one
+    that does not are another's to take over.
+    """
+
+    async def add(self, jobs: Sequence[Job]) -> list[Added]:
+        """Store jobs durably, all or none; not those whose idempotency key there is already."""
+
+    async def beat(self, worker: str, seconds: float) -> None:
+        """Let a worker hold its jobs for so many seconds from now; it is known from now on."""
+
+    async def claim(self, worker: str, asks: Sequence[Ask], limit: int) -> list[Held]:
+        """Give a worker jobs that are due: of each ask up to its limit, of all up to ``limit``.
+
+        Of an ask those of a higher priority come first, and then those that are due longer.
+        """
+
+    async def orphans(self, worker: str, limit: int) -> list[Held]:
+        """Give a worker jobs of workers that are gone; nobody knows whether they were sent."""
+
+    async def settle(self, worker: str, settled: Sequence[Settled]) -> list[str]:
+        """Say what became of a worker's jobs; return the ids of those that were still its own."""
+
+    async def leave(self, worker: str) -> None:
+        """Forget a worker that holds no job any more."""
+
+    async def receive(self, receipts: Sequence[Receipt]) -> list[bool]:
+        """Close the jobs that were sent by these receipts; tell of each whether its job is known.
+
+        A job that has its receipt stays as it is.
+        """
+
+    async def wait(self, seconds: float) -> None:
+        """Return when there may be new jobs, or after so many seconds."""
+
+    async def close(self) -> None:
+        """Let go of connections and threads."""
+
+
+class JobRecords(Protocol):
+    """All jobs that are kept, for whoever looks at them; every method raises StoreDown."""
+
+    async def find(self, wanted: Wanted, limit: int, after: str | None = None) -> list[Record]:
+        """Return jobs that are meant, newest first; only those older than the job ``after``."""
+
+    async def count(self, wanted: Wanted) -> int:
+        """Return how many are meant."""
+
+    async def cancel(self, wanted: Wanted, limit: int, at: float) -> int:
+        """Cancel some of those that wait, up to ``limit``; return how many.
+
+        What a worker has is past that.
+        """
+
+    async def retry(self, wanted: Wanted, limit: int, at: float) -> int:
+        """Queue some again that were not sent (UNSENT), as if they were new; return how many."""
+
+    async def discard(self, wanted: Wanted, limit: int) -> int:
+        """Remove some of the dead letters (DEAD_LETTERS) for good; return how many."""
+
+    async def prune(self, before: float) -> int:
+        """Remove those that were created before this time and have ended; return how many."""
+
+    async def outcomes(self, wanted: Wanted) -> list[Outcome]:
+        """Return how many of those that are meant are in each state, by day and template."""
+
+    async def batch(self, batch: str) -> dict[State, int]:
+        """Return how many jobs of a batch are in each state."""
+
+    async def backlog(self) -> list[Backlog]:
+        """Return how each account's channels stand that have something waiting."""
 
     async def close(self) -> None:
         """Let go of connections and threads."""

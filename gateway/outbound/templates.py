@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from enum import StrEnum
 from functools import cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -19,6 +18,7 @@ from jinja2 import StrictUndefined, Template, TemplateError, UndefinedError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from gateway.errors import TemplateWrong
+from gateway.outbound.jobs import Channel
 from gateway.protocol.template_fields import fault_of, kind_name
 
 Data = Mapping[str, Any]
@@ -29,18 +29,11 @@ LANGUAGE: Final = "zh_CN"
 
 TIME_ZONE: Final = "Asia/Shanghai"
 
+TEMPLATED: Final = (Channel.TEMPLATE, Channel.NOTICE, Channel.MINI_PROGRAM)
+"""The channels whose messages have templates."""
+
+_CHOICE: Final = ", ".join(TEMPLATED)
 _FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-
-class Channel(StrEnum):
-    """How a template's messages reach users."""
-
-    TEMPLATE = "template"
-    """模板消息: POST /cgi-bin/message/template/send."""
-    NOTICE = "notice"
-    """订阅通知: POST /cgi-bin/message/subscribe/bizsend."""
-    MINI_PROGRAM = "mini_program"
-    """A mini program's 订阅消息: POST /cgi-bin/message/subscribe/send."""
 
 
 class FieldText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -109,6 +102,8 @@ class MessageTemplate:
             self._fields[language] = self._fields[LANGUAGE] | own
         self._url = self._compile("url", written.url or "")
         self._path = self._compile("page.path", written.page.path if written.page else "")
+        if written.channel not in TEMPLATED:
+            self._wrong.append(f"channel: {written.channel} has no templates; give {_CHOICE}")
         if not written.fields:
             self._wrong.append("fields: there are none; write [fields.thing1] with a value")
         if self._wrong:

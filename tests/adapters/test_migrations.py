@@ -20,7 +20,14 @@ from tests.services import Database, free_port, wait_until
 from tests.support import APP_ID, TOKEN
 
 NAMES: Final = list(migrate._migrations())
-MADE: Final = ["gateway_archive", "gateway_dead_letters", "gateway_migrations"]
+MADE: Final = [
+    "gateway_archive",
+    "gateway_dead_letters",
+    "gateway_migrations",
+    "gateway_push_jobs",
+    "gateway_push_queue",
+    "gateway_push_workers",
+]
 
 TABLES: Final = """
 SELECT table_name FROM information_schema.tables

@@ -8,11 +8,12 @@ from gateway.errors import ApiError, NotSent, TokenUnavailable, Unanswered
 from gateway.outbound.failures import rejection
 from gateway.outbound.policy import (
     DAY,
-    REPEAT_SECONDS,
+    MARGIN_SECONDS,
     Decision,
     Terms,
     Tried,
     Verdict,
+    before_sending,
     next_step,
     reason_of,
     throttled_until,
@@ -22,7 +23,9 @@ NOW = 1_790_000_000.0
 """2026-09-21 14:13:20 UTC, 22:13:20 in Beijing."""
 
 TERMS = Terms(max_attempts=8, base=1.0, cap=300.0, max_age=DAY)
-FRESH = Tried(1, NOW, NOW, None, keeps_apart=False)
+FRESH = Tried(1, None, NOW, None, apart=0.0)
+UNSURE = FRESH._replace(maybe_sent_at=NOW)
+APART = UNSURE._replace(apart=600.0)
 
 CODES = [-1, 40001, 40003, 40013, 42001, 43004, 45009, 45011, 45047, 47003, 48001, 999_999]
 ERRORS: list[ApiError] = [
@@ -62,18 +65,43 @@ def test_an_errcode_is_dealt_with_by_its_class(code: int, verdict: Verdict) -> N
 
 def test_what_did_not_arrive_is_tried_again_and_what_may_have_arrived_is_not() -> None:
     assert step(NotSent("/x")).verdict is Verdict.RETRY
-    assert step(Unanswered("/x")).verdict is Verdict.AMBIGUOUS
-    apart = FRESH._replace(keeps_apart=True)
-    assert step(Unanswered("/x"), apart).verdict is Verdict.RETRY
+    assert step(Unanswered("/x"), UNSURE).verdict is Verdict.AMBIGUOUS
+    assert step(Unanswered("/x"), APART).verdict is Verdict.RETRY
     # Behind the window in which WeChat keeps repeats apart, it would arrive twice.
-    late = apart._replace(first_at=NOW - REPEAT_SECONDS + 0.1)
+    late = APART._replace(maybe_sent_at=NOW - APART.apart + MARGIN_SECONDS)
     assert step(Unanswered("/x"), late).verdict is Verdict.AMBIGUOUS
 
 
-def test_the_last_attempt_of_what_may_have_arrived_leaves_it_to_a_person_too() -> None:
-    last = FRESH._replace(attempts=TERMS.max_attempts, keeps_apart=True)
+def test_what_may_have_arrived_once_is_repeated_within_that_window_whatever_comes_later() -> None:
+    busy = rejection("/x", -1, "said")
+    assert step(busy, UNSURE).verdict is Verdict.AMBIGUOUS
+    assert step(busy, APART).verdict is Verdict.RETRY
+    assert step(busy, APART, hint=APART.apart).verdict is Verdict.AMBIGUOUS
+    # The day's quota is used up until midnight: that job does not wait for it, the others do.
+    used_up = step(rejection("/x", 45009, "said"), APART)
+    assert (used_up.verdict, used_up.whole_account) == (Verdict.AMBIGUOUS, True)
+    assert used_up.at > NOW
+    late = APART._replace(maybe_sent_at=NOW - APART.apart)
+    assert (decided := before_sending(late, NOW))
+    assert decided.verdict is Verdict.AMBIGUOUS
+    assert before_sending(APART, NOW) is None
+
+
+def test_what_ends_and_may_have_arrived_is_left_to_a_person() -> None:
+    last = APART._replace(attempts=TERMS.max_attempts)
     assert step(Unanswered("/x"), last).verdict is Verdict.AMBIGUOUS
-    assert step(NotSent("/x"), last).verdict is Verdict.DEAD
+    assert step(NotSent("/x"), last).verdict is Verdict.AMBIGUOUS
+    assert step(NotSent("/x"), last._replace(maybe_sent_at=None)).verdict is Verdict.DEAD
+    assert step(rejection("/x", 48001, "said"), APART).verdict is Verdict.AMBIGUOUS
+    # WeChat's refusal for this user is an end of its own.
+    assert step(rejection("/x", 43004, "said"), APART).verdict is Verdict.FAILED
+
+
+def test_what_would_come_too_late_is_not_sent() -> None:
+    soon = FRESH._replace(expires_at=NOW + 1)
+    assert before_sending(soon, NOW) is None
+    assert (decided := before_sending(soon, NOW + 1))
+    assert decided.verdict is Verdict.EXPIRED
 
 
 def test_a_days_quota_is_waited_for_until_midnight_in_beijing() -> None:
@@ -114,7 +142,8 @@ def test_the_servers_hint_is_a_floor() -> None:
     first=st.floats(0, 2 * DAY),
     waited=st.floats(0, DAY),
     lives=st.none() | st.floats(0, 3 * DAY),
-    apart=st.booleans(),
+    unsure=st.none() | st.floats(0, 2 * DAY),
+    apart=st.sampled_from([0.0, 600.0, DAY]),
     draw=st.floats(0, 1, exclude_max=True),
     hint=st.floats(0, 1000),
 )
@@ -125,23 +154,26 @@ def test_every_outcome_ends_or_goes_on_within_its_bounds(
     first: float,
     waited: float,
     lives: float | None,
-    apart: bool,
+    unsure: float | None,
+    apart: float,
     draw: float,
     hint: float,
 ) -> None:
     expires = None if lives is None else NOW + lives
-    tried = Tried(attempts, NOW - first, NOW - first - waited, expires, apart)
+    maybe = None if unsure is None else NOW - unsure
+    if isinstance(error, Unanswered) and maybe is None:
+        maybe = NOW - 1
+    tried = Tried(attempts, maybe, NOW - first - waited, expires, apart)
     decided = next_step(error, tried, TERMS, NOW, draw, hint)
     assert decided.reason
     if decided.verdict in (Verdict.RETRY, Verdict.DEFER):
         assert decided.at >= NOW
         assert expires is None or decided.at < expires
         assert tried.created_at + TERMS.max_age > NOW
+        assert maybe is None or decided.at < maybe + apart
     if decided.verdict is Verdict.RETRY:
         assert attempts < TERMS.max_attempts
         assert decided.at <= NOW + hint + TERMS.cap
-    if isinstance(error, Unanswered) and not apart:
-        assert decided.verdict is Verdict.AMBIGUOUS
 
 
 def test_a_reason_tells_class_and_code_and_nothing_that_was_sent() -> None:
