@@ -56,14 +56,14 @@ async def migrate(dsn: str) -> AsyncIterator[str]:
 
 
 def script(names: Iterable[str]) -> str:
-    """Return these files as one script, for those who apply them by hand."""
+    """Return these files as one script, for those who apply them by hand: whole, or not at all."""
     steps = (
-        f"BEGIN;\n{_migrations()[name].strip()}\n"
+        f"{_migrations()[name].strip()}\n"
         "INSERT INTO gateway_migrations (name, checksum) "
-        f"VALUES ('{name}', '{_checksum(name)}');\nCOMMIT;\n"
+        f"VALUES ('{name}', '{_checksum(name)}');\n"
         for name in names
     )
-    return "\n".join([f"{_TABLE.strip()};\n", *steps])
+    return "\n".join([f"{_TABLE.strip()};\n", "BEGIN;", *steps, "COMMIT;\n"])
 
 
 async def _pending(database: Connection) -> list[str]:

@@ -71,21 +71,26 @@ SELECT q.id::text, j.account, j.channel, j.path, j.body,
 FROM taken q JOIN gateway_push_jobs j ON j.id = q.id
 ORDER BY q.priority, q.due, q.id
 """
-# The three priorities are looked at one by one, so that what is due later is not gone through.
+# Lanes and priorities are looked at one by one, so that what is due later is not gone through.
 _CLAIM: Final = (
     """
 WITH asked AS MATERIALIZED (
-    SELECT * FROM unnest($2::text[], $3::text[], $4::smallint[], $5::integer[])
-        WITH ORDINALITY AS ask (account, channel, lane, wanted, place)
+    SELECT * FROM unnest($2::text[], $3::text[], $4::integer[], $5::integer[])
+        WITH ORDINALITY AS ask (account, channel, wanted, retries, place)
 ), picked AS MATERIALIZED (
     SELECT found.id FROM asked CROSS JOIN LATERAL (
-        SELECT due.id FROM (VALUES (0::smallint), (1::smallint), (2::smallint)) AS level (priority)
+        SELECT one.id
+        FROM (VALUES (1::smallint, asked.retries), (0::smallint, asked.wanted)) AS lane (lane, most)
         CROSS JOIN LATERAL (
-            SELECT q.id FROM gateway_push_queue q
-            WHERE q.worker IS NULL AND q.account = asked.account AND q.channel = asked.channel
-                AND q.lane = asked.lane AND q.priority = level.priority AND q.due <= now()
-            ORDER BY q.due, q.id LIMIT asked.wanted FOR UPDATE SKIP LOCKED
-        ) due LIMIT asked.wanted
+            SELECT due.id
+            FROM (VALUES (0::smallint), (1::smallint), (2::smallint)) AS level (priority)
+            CROSS JOIN LATERAL (
+                SELECT q.id FROM gateway_push_queue q
+                WHERE q.worker IS NULL AND q.account = asked.account AND q.channel = asked.channel
+                    AND q.lane = lane.lane AND q.priority = level.priority AND q.due <= now()
+                ORDER BY q.due, q.id LIMIT lane.most FOR UPDATE SKIP LOCKED
+            ) due LIMIT lane.most
+        ) one LIMIT asked.wanted
     ) found LIMIT $6
 ), taken AS (
     UPDATE gateway_push_queue q SET worker = $1 FROM picked WHERE q.id = picked.id

@@ -195,15 +195,14 @@ def _due(
 ) -> list[tuple[str]]:
     """Return the ids that a worker gets, by priority and then the order of their times."""
     found: list[tuple[str]] = []
-    for account, channel, lane, wanted in asks:
-        room = min(wanted, limit - len(found))
-        for priority in Priority:
-            if room <= 0:
-                break
-            given = (account, channel, lane, priority, now, room)
-            rows = database.execute(_DUE, given).fetchall()
-            found += rows
-            room -= len(rows)
+    for account, channel, wanted, retries in asks:
+        end = min(limit, len(found) + wanted)
+        for lane, most in ((Lane.RETRY, retries), (Lane.FIRST, wanted)):
+            lane_end = min(end, len(found) + most)
+            for priority in Priority:
+                if (room := lane_end - len(found)) > 0:
+                    given = (account, channel, lane, priority, now, room)
+                    found += database.execute(_DUE, given).fetchall()
     return found
 
 

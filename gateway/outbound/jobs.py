@@ -170,12 +170,13 @@ class Added(NamedTuple):
 
 
 class Ask(NamedTuple):
-    """How many jobs of an account, channel and lane are wanted."""
+    """How many jobs of an account and channel are wanted."""
 
     account: str
     channel: Channel
-    lane: Lane
     limit: int
+    retries: int
+    """Of these, how many at most that were tried before; they come first."""
 
 
 class Receipt(NamedTuple):

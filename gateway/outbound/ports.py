@@ -116,7 +116,7 @@ class JobQueue(Protocol):
     async def claim(self, worker: str, asks: Sequence[Ask], limit: int) -> list[Held]:
         """Give a worker jobs that are due: of each ask up to its limit, of all up to ``limit``.
 
-        Of an ask those of a higher priority come first, and then those that are due longer.
+        In each lane those of a higher priority come first, and then those that are due longer.
         """
 
     async def orphans(self, worker: str, limit: int) -> list[Held]:

@@ -32,8 +32,8 @@ from tests.services import Database, PostgresServer, postgres_server
 
 LONG: Final = 60.0
 BODY: Final = '{"touser":"o1","data":{"thing1":{"value":"巧克力\\u0000"}}}'.encode()
-FIRST: Final = Ask("main", Channel.TEMPLATE, Lane.FIRST, 100)
-RETRY: Final = FIRST._replace(lane=Lane.RETRY)
+FIRST: Final = Ask("main", Channel.TEMPLATE, 100, 0)
+ALL: Final = FIRST._replace(retries=100)
 _numbers = count(1)
 
 
@@ -132,11 +132,11 @@ def test_what_is_asked_for_is_given_and_no_more(opener: Opener[JobQueue]) -> Non
                 *(job(account="other") for _ in range(5)),
             ]
         )
-        custom = Ask("main", Channel.CUSTOM, Lane.FIRST, 3)
+        custom = Ask("main", Channel.CUSTOM, 3, 0)
         got = await claim(queue, "a", FIRST._replace(limit=2), custom)
         assert sorted(held.channel for held in got) == ["custom"] * 3 + ["template"] * 2
         assert {held.account for held in got} == {"main"}
-        other = Ask("other", Channel.TEMPLATE, Lane.FIRST, 100)
+        other = Ask("other", Channel.TEMPLATE, 100, 0)
         assert len(await claim(queue, "a", other, FIRST, limit=6)) == 6
         assert await queue.claim("a", [], 100) == []
 
@@ -171,10 +171,27 @@ def test_a_job_that_is_to_be_sent_again_waits_in_a_lane_of_its_own(
         later = settled(second, State.QUEUED, due=time.time() + LONG)
         assert set(await queue.settle("a", [soon, later])) == {first.id, second.id}
         assert await claim(queue, "a") == []
-        (again,) = await claim(queue, "b", RETRY)
+        (again,) = await claim(queue, "b", ALL)
         assert again == first._replace(
             lane=Lane.RETRY, tries=1, maybe_sent_at=1_790_000_000.5, attempts=soon.attempts
         )
+
+    opener.play(scenario)
+
+
+def test_retries_come_first_and_take_no_more_than_their_share(opener: Opener[JobQueue]) -> None:
+    async def scenario() -> None:
+        queue = opener.open()
+        await queue.add([job() for _ in range(20)])
+        failed = await claim(queue, "a", limit=10)
+        await queue.settle("a", [settled(one, State.QUEUED) for one in failed])
+        ask = Ask("main", Channel.TEMPLATE, 8, 3)
+        lanes = [held.lane for held in await claim(queue, "a", ask)]
+        assert sorted(lanes) == [Lane.FIRST] * 5 + [Lane.RETRY] * 3
+        lanes = [held.lane for held in await claim(queue, "a", ask)]
+        assert sorted(lanes) == [Lane.FIRST] * 5 + [Lane.RETRY] * 3
+        assert len(await claim(queue, "a", ask)) == 3
+        assert len(await claim(queue, "a", ask)) == 1
 
     opener.play(scenario)
 
@@ -186,7 +203,7 @@ def test_a_job_that_has_ended_is_claimed_by_nobody(opener: Opener[JobQueue]) -> 
         await queue.add([job() for _ in ends])
         held = await claim(queue, "a")
         await queue.settle("a", [settled(one, end) for one, end in zip(held, ends, strict=True)])
-        assert await claim(queue, "a", FIRST, RETRY) == []
+        assert await claim(queue, "a", ALL) == []
         await queue.leave("a")
         assert await queue.orphans("b", 100) == []
 
@@ -299,7 +316,7 @@ def test_the_receipts_of_notices_close_the_oldest_one_of_user_and_template(
         queue = opener.open()
         notice = {"channel": Channel.NOTICE}
         await queue.add([job(**notice), job(**notice), job(**notice, template_id="T2")])
-        held = await claim(queue, "a", Ask("main", Channel.NOTICE, Lane.FIRST, 10))
+        held = await claim(queue, "a", Ask("main", Channel.NOTICE, 10, 0))
         told = receipt("11", **notice, template_id="T1")
         assert await queue.receive([told]) == [False]
         await queue.settle("a", [settled(one, State.SENT) for one in held])
