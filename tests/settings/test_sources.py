@@ -72,6 +72,7 @@ def test_every_setting_can_stand_in_the_file() -> None:
         "api_url": "http://127.0.0.1:8001/wechat",
         "token_source": "plain",
         "jssdk_hosts": ("shop.example", "shop.example:8443"),
+        "rates": {"template": "200/s", "custom": "60/min"},
         "previous_token": "tokenBefore",
         "previous_encoding_aes_key": OTHER_AES_KEY,
         "original_id": "gh_590e78004b5c",
@@ -82,7 +83,8 @@ def test_every_setting_can_stand_in_the_file() -> None:
     settings = load_settings()
     assert settings.server.model_dump() == server
     read = settings.accounts["main"].model_dump()
-    assert account == {
+    assert read["rates"] == {"template": (200.0, 200), "custom": (1.0, 1)}
+    assert account | {"rates": read["rates"]} == {
         name: value.get_secret_value() if isinstance(value, SecretStr) else value
         for name, value in read.items()
     }
