@@ -1,0 +1,135 @@
+"""What may be sent now: the budgets and breakers of each account's channels, asked in one step."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from gateway.errors import (
+    AccountRejected,
+    ApiError,
+    Busy,
+    NotSent,
+    TokenUnavailable,
+    Unanswered,
+)
+from gateway.outbound.breaker import Breaker
+from gateway.outbound.breaker import State as BreakerState
+from gateway.outbound.budgets import Budgets, Rate, Want
+from gateway.outbound.jobs import Channel
+
+_log = logging.getLogger("gateway.outbound")
+
+TRIPPED_SECONDS: Final = 60.0
+"""How long nothing is sent where the account is not set up for it, before one job finds out whether
+it is by now: so that a backlog does not become dead letters all at once."""
+
+_IN_TROUBLE: Final = (Busy, NotSent, Unanswered, TokenUnavailable)
+"""Errors that say something of the platform or of the way to it, and nothing of the message."""
+
+
+class Route(NamedTuple):
+    """An account's channel: what has a budget and a breaker of its own."""
+
+    account: str
+    channel: Channel
+
+    @property
+    def name(self) -> str:
+        """Its name, for log lines and the budgets' store."""
+        return f"{self.account}/{self.channel}"
+
+
+class Opening(NamedTuple):
+    """How many messages of a route may begin."""
+
+    route: Route
+    room: int
+
+
+class Gates:
+    """The budgets and breakers of all routes, to one process."""
+
+    def __init__(
+        self,
+        budgets: Budgets,
+        rates: Mapping[Route, Rate],
+        *,
+        clock: Callable[[], float],
+        draw: Callable[[], float],
+    ) -> None:
+        """Routes without a rate are sent to as fast as they take it; ``clock`` in Unix seconds."""
+        self._budgets = budgets
+        self._rates = rates
+        self._clock = clock
+        self._draw = draw
+        self._breakers: dict[Route, Breaker] = {}
+        self.wait = 0.0
+        """Seconds until a route that was closed at the last look may open; 0 where none was."""
+
+    async def open(self, wanted: Sequence[Opening]) -> list[Opening]:
+        """Return what may begin of what is wanted; whoever does not use it tells ``unused``."""
+        now = self._clock()
+        waits = []
+        wants: list[tuple[Route, Want]] = []
+        for route, room in wanted:
+            if passed := self._breaker(route).room(now, room):
+                wants.append((route, Want(route.name, passed, self._rates.get(route))))
+            else:
+                waits.append(self._breaker(route).wait(now))
+        grants = await self._budgets.take([want for _, want in wants]) if wants else []
+        opened = []
+        for (route, _), grant in zip(wants, grants, strict=True):
+            if grant.count:
+                opened.append(Opening(route, grant.count))
+            else:
+                self._breaker(route).unused()
+                waits.append(grant.wait)
+        self.wait = min(waits, default=0.0)
+        return opened
+
+    async def unused(self, openings: Sequence[Opening]) -> None:
+        """Give back what did not begin; ``room`` is how many."""
+        for route, _ in openings:
+            self._breaker(route).unused()
+        rated = [
+            Want(route.name, room, rate)
+            for route, room in openings
+            if (rate := self._rates.get(route)) is not None
+        ]
+        if rated:
+            await self._budgets.give_back(rated)
+
+    def skipped(self, route: Route) -> None:
+        """Note that a job was not sent after all."""
+        self._breaker(route).unused()
+
+    async def pause(self, route: Route, until: float) -> None:
+        """Let nobody send to a route until then, Unix seconds: WeChat told of a limit."""
+        _log.warning("push %s waits for %.0f s: its limit", route.name, until - self._clock())
+        await self._budgets.pause(route.name, until)
+
+    def answered(self, route: Route, error: ApiError | None = None) -> None:
+        """Note how an attempt ended, for the route's breaker."""
+        breaker, now = self._breaker(route), self._clock()
+        before = breaker.state(now)
+        if isinstance(error, AccountRejected):
+            breaker.trip(now, TRIPPED_SECONDS)
+        elif isinstance(error, _IN_TROUBLE):
+            breaker.failed(now, self._draw())
+        else:
+            breaker.succeeded()
+        if before is BreakerState.CLOSED and breaker.state(now) is BreakerState.OPEN:
+            _log.warning(
+                "push %s: nothing is sent for %.1f s: %s", route.name, breaker.wait(now), error
+            )
+        elif before is not BreakerState.CLOSED and breaker.state(now) is BreakerState.CLOSED:
+            _log.info("push %s goes on", route.name)
+
+    async def close(self) -> None:
+        """Let go of the budgets' store."""
+        await self._budgets.close()
+
+    def _breaker(self, route: Route) -> Breaker:
+        if route not in self._breakers:
+            self._breakers[route] = Breaker()
+        return self._breakers[route]
