@@ -117,7 +117,7 @@ def test_servers_and_frameworks_stay_where_they_are_used() -> None:
         "msgpack": {"adapters"},
         "standardwebhooks": {"adapters", "http"},
         "sqlite3": {"adapters"},
-        "uvloop": {"app"},
+        "uvloop": {"app", "cli"},
         "jinja2": {"outbound"},
     }
 

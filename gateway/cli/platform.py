@@ -9,8 +9,9 @@ from secrets import token_urlsafe
 
 import aiohttp
 import rich_click as click
-from aiohttp import web
+import uvloop
 
+from gateway.app import settle_memory
 from gateway.cli.options import callback_url, config_option
 from gateway.cli.sending import fresh_callback, make_sender, receiver_of
 from gateway.cli.serve import usable_address
@@ -44,6 +45,7 @@ def platform(
     gateway simulate platform --port 9000 --config var/demo.toml
     curl 127.0.0.1:8001/simulator/summary
     curl 127.0.0.1:8001/simulator/ledger
+    curl 127.0.0.1:8001/simulator/quotas -d '{"/cgi-bin/message/template/send": {"daily": 1000000}}'
     curl 127.0.0.1:8001/simulator/faults -d '{"busy": 0.1, "reset-after": 0.02, "latency": 0.05}'
 
     Let an account's api_url be its address. Each account needs an app_secret. Ctrl-C stops it.
@@ -52,7 +54,7 @@ def platform(
     accounts = [_account(settings, name) for name in settings.accounts]
     names = {given.app_id: name for name, given in settings.accounts.items()}
     address = usable_address(host, port)
-    asyncio.run(_serve(settings, accounts, names, address, port, callbacks, not no_receipts))
+    uvloop.run(_serve(settings, accounts, names, address, port, callbacks, not no_receipts))
 
 
 def _account(settings: Settings, name: str) -> Account:
@@ -101,9 +103,7 @@ async def _serve(
 
         world = World(time.time, accounts, notify)
         server = ApiServer(world, Faults(random.random))
-        runner = web.AppRunner(server.app(), access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, host, port).start()
-        click.echo(f"WeChat's API for {', '.join(names.values())} at http://{host}:{port}")
-        await stop.wait()
-        await runner.cleanup()
+        async with server.serving(host, port):
+            settle_memory()
+            click.echo(f"WeChat's API for {', '.join(names.values())} at http://{host}:{port}")
+            await stop.wait()

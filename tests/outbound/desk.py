@@ -7,8 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import count
 
-from aiohttp import web
-
 from gateway.adapters.wechat_api import Phases, WeChatTransport
 from gateway.outbound.api import Retries, WeChatApi
 from gateway.outbound.credentials import Credentials, StableToken
@@ -75,12 +73,5 @@ async def desk() -> AsyncIterator[Desk]:
     world = World(clock, [account], receipts.append)
     faults = Faults(random.Random(7).random)  # noqa: S311  # the same each time
     server = ApiServer(world, faults)
-    runner = web.AppRunner(server.app(), access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    try:
+    async with server.serving("127.0.0.1", 0) as port:
         yield Desk(world, account, server, faults, f"http://127.0.0.1:{port}", clock, receipts)
-    finally:
-        await runner.cleanup()

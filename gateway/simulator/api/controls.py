@@ -4,17 +4,19 @@ Whatever is set is set for all accounts. A body that is not understood changes n
 answered 400 with what is wrong.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from functools import wraps
-from typing import Annotated, Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
-from aiohttp import web
 
 from gateway.simulator.api.faults import ApiFault, Faults
+from gateway.simulator.api.quotas import Quota
+from gateway.simulator.api.wire import Asked, response
 from gateway.simulator.api.world import Account, Template, User, World
 
-Handle = Callable[[web.Request], Awaitable[Any]]
+PREFIX: Final = "/simulator/"
+
+Handle = Callable[[Asked], Any]
 _T = TypeVar("_T")
 
 CUSTOM_MESSAGES = 5
@@ -41,8 +43,17 @@ class _Template(msgspec.Struct, forbid_unknown_fields=True):
     content: str = ""
 
 
+class _Quota(msgspec.Struct, forbid_unknown_fields=True):
+    daily: Annotated[int, msgspec.Meta(ge=0)]
+    per_minute: Annotated[int, msgspec.Meta(ge=0)] | None = None
+
+
 class _Wrong(Exception):
-    """A request that is not understood; its argument says why."""
+    """A request that is not understood: a status, and why."""
+
+    def __init__(self, why: str, status: int = 400) -> None:
+        super().__init__(why)
+        self.status = status
 
 
 class Controls:
@@ -53,44 +64,62 @@ class Controls:
         self._world = world
         self._faults = faults
         self._calls = calls
+        self._handles: Mapping[str, tuple[str, Handle | None]] = {
+            "ledger": ("GET", self._show_ledger),
+            "summary": ("GET", self._show_summary),
+            "faults": ("POST", self._set_faults),
+            "users/": ("POST", self._set_user),
+            "templates": ("POST", self._add_template),
+            "quotas": ("POST", self._set_quotas),
+            "tokens/kill": ("POST", self._kill_tokens),
+        }
+        """By the path below the prefix; one that ends in a slash has a name behind it."""
 
-    def routes(self) -> list[web.RouteDef]:
-        """Return the routes."""
-        return [
-            web.get("/simulator/ledger", _answered(self._show_ledger)),
-            web.get("/simulator/summary", _answered(self._show_summary)),
-            web.post("/simulator/faults", _answered(self._set_faults)),
-            web.post("/simulator/users/{open_id}", _answered(self._set_user)),
-            web.post("/simulator/templates", _answered(self._add_template)),
-            web.post("/simulator/tokens/kill", _answered(self._kill_tokens)),
-        ]
+    def answer(self, asked: Asked) -> bytes:
+        """Return the response to a request for a path below ``PREFIX``."""
+        try:
+            found, status = self._handle_of(asked)(asked), 200
+        except _Wrong as wrong:
+            found, status = {"error": str(wrong)}, wrong.status
+        return response(msgspec.json.encode(found), status, "application/json")
 
-    async def _show_ledger(self, request: web.Request) -> Any:
+    def _handle_of(self, asked: Asked) -> Handle:
+        name, _, rest = asked.path.removeprefix(PREFIX).partition("/")
+        method, handle = self._handles.get(f"{name}/" if rest else name, ("", None))
+        if rest and handle is None:
+            method, handle = self._handles.get(f"{name}/{rest}", ("", None))
+        if handle is None:
+            raise _Wrong(f"no such path; there are: {', '.join(self._handles)}", 404)
+        if asked.method != method:
+            raise _Wrong(f"{asked.method} is not allowed; {method} is", 405)
+        return handle
+
+    def _show_ledger(self, asked: Asked) -> Any:
         """Tell what users received: of ``?openid=``, or of all."""
-        wanted = request.query.get("openid")
+        wanted = asked.query.get("openid")
         return {
             "received": [
-                one._asdict()
+                one.shown()
                 for account in self._world.accounts()
                 for one in account.ledger.received
                 if wanted in (None, one.open_id)
             ]
         }
 
-    async def _show_summary(self, _request: web.Request) -> Any:
-        """Tell how much there is of everything."""
+    def _show_summary(self, _asked: Asked) -> Any:
+        """Tell how much there is of everything: of a million messages as soon as of one."""
         accounts = {
             account.app_id: {
-                "received": len(account.ledger.received),
+                **msgspec.structs.asdict(account.ledger.summary()),
                 "tokens_made": account.tokens.made,
             }
             for account in self._world.accounts()
         }
         return {"accounts": accounts, "calls": self._calls}
 
-    async def _set_faults(self, request: web.Request) -> Any:
+    def _set_faults(self, asked: Asked) -> Any:
         """Set the rates, ``{"busy": 0.1, "latency": 0.05}``; what is not named is none."""
-        body = await request.read()
+        body = asked.body
         latency = _read(body, _Latency).latency
         given = _read(body, dict[str, Any])
         given.pop("latency", None)
@@ -101,38 +130,37 @@ class Controls:
         self._faults.latency, self._faults.rates = latency, rates
         return {}
 
-    async def _set_user(self, request: web.Request) -> Any:
+    def _set_user(self, asked: Asked) -> Any:
         """Change a user: subscribed, blocks, system_fails, wrote, consents by template."""
-        given = _read(await request.read(), _User)
+        given = _read(asked.body, _User)
         for account in self._world.accounts():
-            _change(_user(account, request.match_info["open_id"]), given, self._world.clock())
+            _change(
+                _user(account, asked.path.removeprefix(f"{PREFIX}users/")),
+                given,
+                self._world.clock(),
+            )
         return {}
 
-    async def _add_template(self, request: web.Request) -> Any:
+    def _add_template(self, asked: Asked) -> Any:
         """Make a template with an id of one's own: id, title, content."""
-        given = _read(await request.read(), _Template)
+        given = _read(asked.body, _Template)
         for account in self._world.accounts():
             account.templates[given.id] = Template(given.id, given.title, given.content)
         return {}
 
-    async def _kill_tokens(self, _request: web.Request) -> Any:
+    def _set_quotas(self, asked: Asked) -> Any:
+        """Set how often endpoints may be called, ``{"/cgi-bin/…": {"daily": 1000000}}``."""
+        given = _read(asked.body, dict[str, _Quota])
+        for account in self._world.accounts():
+            for path, quota in given.items():
+                account.quotas.limits[path] = Quota(quota.daily, quota.per_minute)
+        return {}
+
+    def _kill_tokens(self, _asked: Asked) -> Any:
         """End all tokens at once."""
         for account in self._world.accounts():
             account.tokens.kill()
         return {}
-
-
-def _answered(handle: Handle) -> Callable[[web.Request], Awaitable[web.Response]]:
-    @wraps(handle)
-    async def answered(request: web.Request) -> web.Response:
-        try:
-            found, status = await handle(request), 200
-        except _Wrong as wrong:
-            found, status = {"error": str(wrong)}, 400
-        body = msgspec.json.encode(found)
-        return web.Response(body=body, status=status, content_type="application/json")
-
-    return answered
 
 
 def _read(body: bytes, kind: type[_T]) -> _T:

@@ -1,6 +1,7 @@
 """How often an account may call each endpoint: by the day, Beijing's, and by the minute."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 DAY: Final = 86_400
@@ -37,6 +38,17 @@ DAILY: Final[Mapping[str, Quota]] = {
 """The limits of a new account (PROTOCOL 7.7)."""
 
 
+@dataclass(slots=True)
+class _Used:
+    """Calls of one endpoint within the limits."""
+
+    day: int = 0
+    """Which one, since 1970."""
+    today: int = 0
+    minute: int = 0
+    this_minute: int = 0
+
+
 class Quotas:
     """What one account has used."""
 
@@ -44,28 +56,38 @@ class Quotas:
         """``clock`` gives Unix seconds."""
         self._clock = clock
         self.limits = dict(limits)
-        self._used: dict[tuple[str, str, int], int] = {}
+        self._used: dict[str, _Used] = {}
 
     def take(self, path: str) -> int:
         """Count a call; return the errcode that it gets, 0 where it is within the limits."""
         quota = self.limits.get(path)
         if quota is None:
             return 0
-        now = self._clock()
-        day = (path, "day", int(now + BEIJING) // DAY)
-        minute = (path, "minute", int(now) // MINUTE)
-        if self._used.get(day, 0) >= quota.daily:
+        used = self._of_now(path)
+        if used.today >= quota.daily:
             return USED_UP
-        if quota.per_minute is not None and self._used.get(minute, 0) >= quota.per_minute:
+        if quota.per_minute is not None and used.this_minute >= quota.per_minute:
             return TOO_OFTEN
-        self._used[day] = self._used.get(day, 0) + 1
-        self._used[minute] = self._used.get(minute, 0) + 1
+        used.today += 1
+        used.this_minute += 1
         return 0
 
     def used(self, path: str) -> int:
         """Return how many calls of today were within the limits."""
-        return self._used.get((path, "day", int(self._clock() + BEIJING) // DAY), 0)
+        return self._of_now(path).today
 
     def clear(self) -> None:
         """Let all of them begin anew, as clear_quota does."""
         self._used.clear()
+
+    def _of_now(self, path: str) -> _Used:
+        used = self._used.get(path)
+        if used is None:
+            used = self._used[path] = _Used()
+        now = int(self._clock())
+        day, minute = (now + BEIJING) // DAY, now // MINUTE
+        if used.day != day:
+            used.day, used.today = day, 0
+        if used.minute != minute:
+            used.minute, used.this_minute = minute, 0
+        return used

@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from gateway.protocol.template_fields import fault_of
-from gateway.simulator.api.ledger import Received
-from gateway.simulator.api.world import REPEAT_WINDOW, Account, Receipt, Template, User, World
+from gateway.simulator.api.world import Account, Receipt, Template, User, World
 
 Body = dict[str, Any]
 Answer = dict[str, Any]
@@ -47,20 +46,18 @@ def send_template(world: World, account: Account, body: Body) -> Answer:
     if len(key) > 64:
         raise Failed(40152, "invalid client_msg_id")
     now = world.clock()
-    if key:
-        at, earlier = account.repeats.get((open_id, key), (float("-inf"), 0))
-        if now - at < REPEAT_WINDOW:
-            return _ok(msgid=earlier)
+    if key and (earlier := account.repeated(open_id, key, now)) is not None:
+        return _ok(msgid=earlier)
     number = world.next_id()
     if key:
-        account.repeats[open_id, key] = (now, number)
+        account.note(open_id, key, now, number)
     status = "success"
     if user.blocks:
         status = "failed:user block"
     elif user.system_fails:
         status = "failed: system failed"
     else:
-        account.ledger.add(Received(open_id, TEMPLATE, number, key, now, body))
+        account.ledger.add(open_id, TEMPLATE, number, key, now, body)
     fields = {"MsgID": number, "Status": status}
     world.notify(Receipt(account.app_id, open_id, "TEMPLATESENDJOBFINISH", fields))
     return _ok(msgid=number)
@@ -75,7 +72,7 @@ def send_notice(world: World, account: Account, body: Body, path: str) -> Answer
     user.consents[template.id] -= 1
     open_id, number = body["touser"], world.next_id()
     if not user.blocks:
-        account.ledger.add(Received(open_id, path, number, "", world.clock(), body))
+        account.ledger.add(open_id, path, number, "", world.clock(), body)
     told = {
         "TemplateId": template.id,
         "MsgID": number,
@@ -99,7 +96,7 @@ def send_one_time(world: World, account: Account, body: Body) -> Answer:
         raise Failed(43101, "user refuse to accept the msg")
     user.consents[template.id] -= 1
     number = world.next_id()
-    account.ledger.add(Received(body["touser"], ONE_TIME, number, "", world.clock(), body))
+    account.ledger.add(body["touser"], ONE_TIME, number, "", world.clock(), body)
     return _ok()
 
 
@@ -117,7 +114,7 @@ def send_custom(world: World, account: Account, body: Body) -> Answer:
         raise Failed(45047, "out of response count limit")
     user.answers_left -= 1
     number = world.next_id()
-    account.ledger.add(Received(body["touser"], CUSTOM, number, "", now, body))
+    account.ledger.add(body["touser"], CUSTOM, number, "", now, body)
     return _ok()
 
 
@@ -146,7 +143,7 @@ def send_mass(world: World, account: Account, body: Body, path: str) -> Answer:
         account.mass_jobs[key] = number
     reached = [open_id for open_id, user in meant if user.subscribed and not user.blocks]
     for open_id in reached:
-        account.ledger.add(Received(open_id, path, number, key, now, body))
+        account.ledger.add(open_id, path, number, key, now, body)
     fields = {
         "MsgID": number,
         "Status": "send success",

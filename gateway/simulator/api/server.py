@@ -2,16 +2,18 @@
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from secrets import token_hex
 from typing import Any, Final
 
 import msgspec
-from aiohttp import web
 
-from gateway.simulator.api.controls import Controls
+from gateway.simulator.api.controls import PREFIX, Controls
 from gateway.simulator.api.faults import ERRCODES, ApiFault, Faults
 from gateway.simulator.api.managing import MANAGING
 from gateway.simulator.api.sending import SENDING, Answer, Failed
+from gateway.simulator.api.wire import Answered, Asked, Wire, response
 from gateway.simulator.api.world import Account, World
 
 _ENDPOINTS: Final = {**SENDING, **MANAGING}
@@ -26,7 +28,8 @@ _SAID: Final = {
 }
 """WeChat's own words (vectors/api.json)."""
 
-MAX_BODY: Final = 12 << 20
+_ENCODE: Final = msgspec.json.Encoder().encode
+_DECODE: Final = msgspec.json.Decoder().decode
 
 _ESCAPED: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u(?!00[0-7])")
 """A character that JSON need not write as an escape, written as one."""
@@ -40,61 +43,83 @@ class ApiServer:
         self._faults = faults
         self.calls: dict[str, int] = {}
         """How often each endpoint was called."""
+        self._controls = Controls(world, faults, self.calls)
 
-    def app(self) -> web.Application:
-        """Return what aiohttp serves."""
-        app = web.Application(client_max_size=MAX_BODY)
-        app.add_routes(Controls(self._world, self._faults, self.calls).routes())
-        app.router.add_route("*", "/{path:.*}", self._call)
-        return app
+    @asynccontextmanager
+    async def serving(self, host: str, port: int) -> AsyncIterator[int]:
+        """Serve for the block's time, at a free port where it is 0; give the port."""
+        wires = set[Wire]()
 
-    async def _call(self, request: web.Request) -> web.StreamResponse:
-        path = request.path
-        self.calls[path] = self.calls.get(path, 0) + 1
-        raw = await request.read()
-        if self._faults.latency:
-            await asyncio.sleep(self._faults.latency)
-        fault = self._faults.draw()
-        if fault is ApiFault.RESET_BEFORE:
-            return _reset(request)
-        if fault is ApiFault.STATUS:
-            return web.Response(status=502, text="<html>502 Bad Gateway</html>")
-        code = None if fault is None else ERRCODES.get(fault)
-        answer = self._judged(path, request, raw) if code is None else _error(code)
-        if fault is ApiFault.RESET_AFTER:
-            return _reset(request)
-        if fault is ApiFault.HALF:
-            return await _half(request, msgspec.json.encode(answer))
-        return _json(answer)
+        def connect() -> Wire:
+            wire = Wire(self.answer, self._delay, wires.discard)
+            wires.add(wire)
+            return wire
 
-    def _judged(self, path: str, request: web.Request, raw: bytes) -> Answer:
+        server = await asyncio.get_running_loop().create_server(connect, host, port, backlog=1024)
         try:
-            return self._answer(path, request, raw)
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            server.close()
+            for wire in list(wires):
+                wire.close()
+            # What was closed tells of it in the next turn.
+            await asyncio.sleep(0)
+
+    def _delay(self, asked: Asked) -> float:
+        return 0.0 if asked.path.startswith(PREFIX) else self._faults.latency
+
+    def answer(self, asked: Asked) -> Answered:
+        """Do what a request asks for, unless a fault comes in between."""
+        path = asked.path
+        if path.startswith(PREFIX):
+            return Answered(self._controls.answer(asked))
+        self.calls[path] = self.calls.get(path, 0) + 1
+        fault = self._faults.draw()
+        if fault is None:
+            return Answered(response(_ENCODE(self._judged(asked))))
+        return self._failing(fault, asked)
+
+    def _failing(self, fault: ApiFault, asked: Asked) -> Answered:
+        if (code := ERRCODES.get(fault)) is not None:
+            return Answered(response(_ENCODE(_error(code))))
+        if fault is ApiFault.STATUS:
+            return Answered(response(b"<html>502 Bad Gateway</html>", 502, "text/html"))
+        body = b"" if fault is ApiFault.RESET_BEFORE else _ENCODE(self._judged(asked))
+        if fault is ApiFault.HALF:
+            return Answered(response(body)[: -(len(body) // 2)], ends=True)
+        return Answered(b"")
+
+    def _judged(self, asked: Asked) -> Answer:
+        try:
+            return self._answer(asked)
         except Failed as failed:
             return _error(failed.code, failed.said)
 
-    def _answer(self, path: str, request: web.Request, raw: bytes) -> Answer:
-        if path == "/cgi-bin/token":
-            return self._token(dict(request.query))
-        if path == "/cgi-bin/stable_token":
-            return self._stable_token(_object(raw))
-        if path == "/cgi-bin/clear_quota/v2":
-            return self._clear_quota(_object(raw))
-        account, code = self._world.account_of(request.query.get("access_token", ""))
+    def _answer(self, asked: Asked) -> Answer:
+        if (without := self._without_token(asked)) is not None:
+            return without
+        account, code = self._world.account_of(asked.query.get("access_token", ""))
         if account is None:
             return _error(code)
-        if code := account.quotas.take(path):
+        if code := account.quotas.take(asked.path):
             return _error(code)
-        return self._served(path, account, request, raw)
-
-    def _served(self, path: str, account: Account, request: web.Request, raw: bytes) -> Answer:
-        if path == "/cgi-bin/media/upload":
-            return _keep_media(self._world, account, request, raw)
-        endpoint = _ENDPOINTS.get(path)
+        if asked.path == "/cgi-bin/media/upload":
+            return _keep_media(self._world, account, asked)
+        endpoint = _ENDPOINTS.get(asked.path)
         if endpoint is None:
             return _error(40066, "invalid url")
-        body: dict[str, Any] = dict(request.query) if request.method == "GET" else _object(raw)
-        return endpoint(self._world, account, body)
+        is_get = asked.method == "GET"
+        return endpoint(self._world, account, dict(asked.query) if is_get else _object(asked.body))
+
+    def _without_token(self, asked: Asked) -> Answer | None:
+        """Return the answer of an endpoint that takes no token; None for the others."""
+        if asked.path == "/cgi-bin/token":
+            return self._token(dict(asked.query))
+        if asked.path == "/cgi-bin/stable_token":
+            return self._stable_token(_object(asked.body))
+        if asked.path == "/cgi-bin/clear_quota/v2":
+            return self._clear_quota(_object(asked.body))
+        return None
 
     def _clear_quota(self, body: dict[str, Any]) -> Answer:
         self._account(body.get("appid"), body.get("appsecret")).quotas.clear()
@@ -130,12 +155,12 @@ class ApiServer:
 
 
 def _object(raw: bytes) -> dict[str, Any]:
-    if _ESCAPED.search(raw):
+    if b"\\u" in raw and _ESCAPED.search(raw):
         # Older endpoints refuse or show such escapes (PROTOCOL 7): so does this one, so that a
         # client that sends them is found out.
         raise Failed(40033, "invalid charset. please check your request, if include \\uxxxx")
     try:
-        body = msgspec.json.decode(raw)
+        body = _DECODE(raw)
     except (ValueError, RecursionError):
         raise Failed(47001, "data format error") from None
     if not isinstance(body, dict):
@@ -148,31 +173,11 @@ def _error(code: int, said: str = "") -> Answer:
     return {"errcode": code, "errmsg": f"{said or _SAID.get(code, 'error')} rid: {rid}"}
 
 
-def _json(answer: Answer) -> web.Response:
-    # As text, as the platform's often is (PROTOCOL 7).
-    return web.Response(body=msgspec.json.encode(answer), content_type="text/plain")
-
-
-def _reset(request: web.Request) -> web.Response:
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response()
-
-
-async def _half(request: web.Request, body: bytes) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"content-length": str(len(body))})
-    await response.prepare(request)
-    await response.write(body[: len(body) // 2])
-    if request.transport is not None:
-        request.transport.abort()
-    return response
-
-
-def _keep_media(world: World, account: Account, request: web.Request, raw: bytes) -> Answer:
-    kind = request.query.get("type", "")
+def _keep_media(world: World, account: Account, asked: Asked) -> Answer:
+    kind = asked.query.get("type", "")
     if kind not in ("image", "voice", "video", "thumb"):
         raise Failed(40004, "invalid media type")
-    head, found, rest = raw.partition(b"\r\n\r\n")
+    head, found, rest = asked.body.partition(b"\r\n\r\n")
     if not found or b'name="media"' not in head:
         raise Failed(41005, "media data missing")
     boundary = head.split(b"\r\n", 1)[0]

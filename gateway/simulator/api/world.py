@@ -1,9 +1,10 @@
 """What the platform knows: accounts with their tokens and quotas, users, templates, menus."""
 
 import re
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from gateway.simulator.api.ledger import Ledger
@@ -47,9 +48,14 @@ class Template:
     """With ``{{thing1.DATA}}`` where fields go."""
 
     @property
-    def fields(self) -> list[str]:
+    def fields(self) -> tuple[str, ...]:
         """The names of its fields."""
-        return PLACEHOLDER.findall(self.content)
+        return _fields_of(self.content)
+
+
+@lru_cache
+def _fields_of(content: str) -> tuple[str, ...]:
+    return tuple(PLACEHOLDER.findall(content))
 
 
 class Receipt(NamedTuple):
@@ -77,14 +83,30 @@ class Account:
         self.media: dict[str, tuple[str, bytes]] = {}
         self.mass_jobs: dict[str, int] = {}
         """By clientmsgid."""
-        self.repeats: dict[tuple[str, str], tuple[float, int]] = {}
-        """When a user got a client_msg_id, and the msgid it had."""
+        self.repeats: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
+        """When a user got a client_msg_id, and the msgid it had; the oldest first."""
 
     def user(self, open_id: object) -> User | None:
         """Return a follower; anyone with an open id is one unless it was said otherwise."""
-        if not isinstance(open_id, str) or not OPEN_ID.fullmatch(open_id):
+        if not isinstance(open_id, str):
             return None
-        return self.users.setdefault(open_id, User())
+        user = self.users.get(open_id)
+        if user is None and OPEN_ID.fullmatch(open_id):
+            user = self.users[open_id] = User()
+        return user
+
+    def repeated(self, open_id: str, key: str, now: float) -> int | None:
+        """Return the msgid of what a user got with this client_msg_id, in the time that counts."""
+        known = self.repeats.get((open_id, key))
+        return known[1] if known is not None and now - known[0] < REPEAT_WINDOW else None
+
+    def note(self, open_id: str, key: str, now: float, number: int) -> None:
+        """Remember a client_msg_id, and forget those whose time is over."""
+        repeats = self.repeats
+        repeats[open_id, key] = (now, number)
+        repeats.move_to_end((open_id, key))
+        while now - next(iter(repeats.values()))[0] >= REPEAT_WINDOW:
+            repeats.popitem(last=False)
 
 
 class World:
@@ -100,6 +122,8 @@ class World:
         self.clock = clock
         self.notify = notify
         self._accounts = {account.app_id: account for account in accounts}
+        self._owners: dict[str, Account] = {}
+        """Whose a token is, once it held."""
         self._last_id = int(clock() * 1000) * 1000
 
     def account(self, app_id: str) -> Account | None:
@@ -112,10 +136,14 @@ class World:
 
     def account_of(self, token: str) -> tuple[Account | None, int]:
         """Return the account of a token, with the errcode that it gets; 0 where it holds."""
+        known = self._owners.get(token)
+        if known is not None and known.tokens.check(token) == 0:
+            return known, 0
         worst = 41001 if not token else 40001
         for account in self._accounts.values():
             code = account.tokens.check(token)
             if code == 0:
+                self._owners[token] = account
                 return account, 0
             if code == 42001:
                 worst = code
