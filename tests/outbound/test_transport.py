@@ -121,15 +121,21 @@ def test_a_long_answer_is_read_whole_and_one_that_is_too_long_is_not() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
-    [None, OK[:-1], OK[:30], b"SSH-2.0-OpenSSH_9.6\r\n\r\n"],
-    ids=["none", "half a body", "half a head", "another protocol"],
+    ("answer", "why"),
+    [
+        (None, "ServerDisconnectedError"),
+        (b"", "TimeoutError"),
+        (OK[:-1], "ClientPayloadError"),
+        (OK[:30], "TimeoutError"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "HttpProcessingError"),
+    ],
+    ids=["none", "silence", "half a body", "half a head", "another protocol"],
 )
 def test_what_is_no_whole_answer_leaves_it_open_and_its_connection_is_not_used_again(
-    answer: bytes | None,
+    answer: bytes | None, why: str
 ) -> None:
     async def scenario(peer: Peer, transport: WeChatTransport) -> None:
-        with pytest.raises(Unanswered) as raised:
+        with pytest.raises(Unanswered, match=rf"/cgi-bin/x: {why} before an answer") as raised:
             await transport.send(POST)
         assert "a b" not in str(raised.value)
         peer.answers = [OK]
