@@ -6,6 +6,8 @@ GatewayError
 ├── BotError         the bot cannot be loaded, or a handler cannot be called as it is written
 │   └── WrongReply   a handler returned what is no reply
 ├── TemplateWrong    a template cannot be read, or does not fit the data that it is given
+├── PushRefused      a message is not queued, for something is wrong with it
+│   └── KeyReused       another message has the same idempotency key
 ├── Refused          a callback is not WeChat's; carries the reason, never what was sent
 └── ApiError         a call of WeChat's API failed
     ├── NotSent             it did not reach WeChat
@@ -54,6 +56,24 @@ class TemplateWrong(GatewayError):
 
     def __str__(self) -> str:
         return "\n".join(str(line) for line in self.args)
+
+
+class PushRefused(GatewayError):
+    """A message is not queued; each argument is a line that names a field and its fix."""
+
+    def __str__(self) -> str:
+        return "\n".join(str(line) for line in self.args)
+
+
+class KeyReused(PushRefused):
+    """Another message has the same idempotency key; ``id`` is that message's."""
+
+    def __init__(self, id_: str) -> None:
+        super().__init__(
+            f"idempotency_key: message {id_} has it and says something else; give another key, or "
+            "the same message"
+        )
+        self.id = id_
 
 
 class Reason(StrEnum):

@@ -9,6 +9,7 @@ from gateway.errors import (
     ApiError,
     Busy,
     NotSent,
+    StoreDown,
     TokenUnavailable,
     Unanswered,
 )
@@ -63,6 +64,8 @@ class Gates:
         self._clock = clock
         self._draw = draw
         self._breakers: dict[Route, Breaker] = {}
+        self._paused: dict[Route, float] = {}
+        """Until when this process had each paused."""
         self.wait = 0.0
         """Seconds until a route that was closed at the last look may open; 0 where none was."""
 
@@ -105,8 +108,15 @@ class Gates:
 
     async def pause(self, route: Route, until: float) -> None:
         """Let nobody send to a route until then, Unix seconds: WeChat told of a limit."""
+        if until <= self._paused.get(route, 0.0):
+            return
+        self._paused[route] = until
         _log.warning("push %s waits for %.0f s: its limit", route.name, until - self._clock())
-        await self._budgets.pause(route.name, until)
+        try:
+            await self._budgets.pause(route.name, until)
+        except StoreDown:
+            del self._paused[route]
+            raise
 
     def answered(self, route: Route, error: ApiError | None = None) -> None:
         """Note how an attempt ended, for the route's breaker."""
