@@ -4,7 +4,8 @@ A message is one small POST. Of what aiohttp's session does for each, such as co
 proxies, traces and headers drawn up anew, none is wanted, and it takes half of the time. So its
 pool and its parser are used without the session: a request is written as bytes, the answer read
 where it arrives. The seam, a connector's ``connect`` and a connection's ``protocol``, is not one
-that aiohttp promises: a release that changes it fails the tests of this module.
+that aiohttp promises: it is the same in 3.11 and 3.14, and a release that changes it fails the
+tests of this module.
 """
 
 import asyncio
@@ -16,7 +17,6 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.hdrs import AUTHORIZATION, CONTENT_TYPE, HOST
 from aiohttp.http import HttpProcessingError
-from aiohttp.http_parser import RawResponseMessage
 from yarl import URL
 
 from gateway.errors import NotSent, Unanswered
@@ -109,7 +109,9 @@ class WeChatTransport:
         )
         try:
             transport.write(b"%b%d\r\n\r\n%b" % (head, len(request.body), request.body))
-            message, content = await _answer(protocol)
+            message, content = await protocol.read()
+            while message.code < 200:
+                message, content = await protocol.read()
             body = content.read_nowait() if content.is_eof() else await _read(request, content)
         finally:
             late.cancel()
@@ -158,14 +160,6 @@ def _give_up(protocol: ResponseHandler, transport: asyncio.Transport) -> None:
     """Fail whoever waits for an answer, or for the rest of one."""
     protocol.set_exception(TimeoutError())
     transport.abort()
-
-
-async def _answer(protocol: ResponseHandler) -> tuple[RawResponseMessage, aiohttp.StreamReader]:
-    """Wait for the head of an answer, behind those that only announce it."""
-    while True:
-        message, content = await protocol.read()
-        if message.code >= 200:
-            return message, content
 
 
 async def _read(request: ApiRequest, content: aiohttp.StreamReader) -> bytes:
