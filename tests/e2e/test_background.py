@@ -2,9 +2,6 @@
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -17,7 +14,7 @@ from redis import Redis
 
 from gateway.cli.sending import fresh_callback
 from gateway.simulator.platform import Outcome, Platform
-from tests.e2e.server import ACCOUNTS, ROOT, Server, running
+from tests.e2e.server import ACCOUNTS, Server, running
 from tests.e2e.test_replies import Setting
 from tests.services import RedisServer
 from tests.support import fresh_text, make_sender
@@ -46,20 +43,6 @@ def _until(true: Callable[[], Any]) -> None:
         time.sleep(0.05)
 
 
-def _inbox(folder: Path, *arguments: str) -> str:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("GATEWAY_")}
-    ran = subprocess.run(
-        [sys.executable, "-m", "gateway", "inbox", *arguments],
-        cwd=folder,
-        env=environment | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        encoding="utf-8",
-        check=True,
-        timeout=30,
-    )
-    return ran.stdout
-
-
 def test_it_is_answered_at_once_and_its_result_goes_out_later(tmp_path: Path) -> None:
     with running("rsgi", tmp_path, ACCOUNTS + HERE) as server:
         setting = Setting([server], tmp_path, None)
@@ -73,23 +56,23 @@ def test_it_is_answered_at_once_and_its_result_goes_out_later(tmp_path: Path) ->
 
 
 def test_what_fails_is_tried_again_then_a_dead_letter_that_a_person_retries(
-    tmp_path: Path,
+    tmp_path: Path, inbox: Callable[..., str]
 ) -> None:
     with running("rsgi", tmp_path, ACCOUNTS + HERE) as server:
         setting = Setting([server], tmp_path, None)
         _deliver(server, "later flaky", "later poison")
         _until(setting.customer_service)
-        _until(lambda: "background/" in _inbox(tmp_path, "dead-letters"))
+        _until(lambda: "background/" in inbox("dead-letters"))
         assert setting.runs() == {"flaky": 3, "poison": 3}
-        letter = json.loads(_inbox(tmp_path, "dead-letters", "--json"))
+        letter = json.loads(inbox("dead-letters", "--json"))
         assert letter["reason"].startswith("failed: RuntimeError at ")
         assert (letter["type"], letter["tries"]) == ("Text", 3)
-        assert "1 dead letters would be put back" in _inbox(tmp_path, "retry", "--all", "--dry-run")
-        assert "1 dead letters put back" in _inbox(tmp_path, "retry", "--lane", "background")
+        assert "1 dead letters would be put back" in inbox("retry", "--all", "--dry-run")
+        assert "1 dead letters put back" in inbox("retry", "--lane", "background")
         _until(lambda: setting.runs()["poison"] == 6)
-        _until(lambda: "1 of 1" in _inbox(tmp_path, "dead-letters"))
-        assert "1 dead letters discarded" in _inbox(tmp_path, "discard", "--all", "--yes")
-        assert "dead letters: 0" in _inbox(tmp_path, "status")
+        _until(lambda: "1 of 1" in inbox("dead-letters"))
+        assert "1 dead letters discarded" in inbox("discard", "--all", "--yes")
+        assert "dead letters: 0" in inbox("status")
         assert "SECRET" not in server.log
 
 

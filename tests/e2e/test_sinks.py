@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from gateway.simulator.documents import event
 from gateway.simulator.platform import Outcome, Platform
 from tests.contracts.records import migrated
 from tests.e2e.server import ACCOUNTS, Server, running
-from tests.e2e.test_background import _inbox, _until
+from tests.e2e.test_background import _until
 from tests.services import Database, RedisServer, free_port
 from tests.support import ACCOUNT_ID, fresh_text, make_sender
 
@@ -140,7 +140,9 @@ def test_an_endpoint_that_is_down_delays_no_reply_and_misses_nothing(tmp_path: P
         assert {one["data"]["content"] for one in endpoint.events} == {f"n{n}" for n in range(5)}
 
 
-def test_what_an_endpoint_refuses_for_good_is_a_dead_letter(tmp_path: Path) -> None:
+def test_what_an_endpoint_refuses_for_good_is_a_dead_letter(
+    tmp_path: Path, inbox: Callable[..., str]
+) -> None:
     endpoint = Endpoint()
     endpoint.status = 410
     with (
@@ -148,9 +150,9 @@ def test_what_an_endpoint_refuses_for_good_is_a_dead_letter(tmp_path: Path) -> N
         running("rsgi", tmp_path, ACCOUNTS + _sink(endpoint.port)) as server,
     ):
         _send(server, fresh_text("refused"))
-        _until(lambda: "sink.crm/" in _inbox(tmp_path, "dead-letters"))
+        _until(lambda: "sink.crm/" in inbox("dead-letters"))
         endpoint.status = 200
-        assert "1 dead letters put back" in _inbox(tmp_path, "retry", "--lane", "sink.crm")
+        assert "1 dead letters put back" in inbox("retry", "--lane", "sink.crm")
         _until(lambda: len(endpoint.events) == 1)
 
 

@@ -26,6 +26,10 @@ def _build(folder: Path, **environment: str) -> zipfile.ZipFile:
             target = source / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes((ROOT / name).read_bytes())
+    # Several compilers at once.
+    options = folder / "options.cfg"
+    options.write_text(f"[build_ext]\nparallel = {os.cpu_count() or 1}\n")
+    environment["DIST_EXTRA_CONFIG"] = str(options)
     clean = {k: v for k, v in os.environ.items() if k != "GATEWAY_NO_EXTENSIONS"}
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation",

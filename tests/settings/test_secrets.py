@@ -100,7 +100,7 @@ def test_no_secret_in_the_environment_is_shown(values: dict[str, str], mode: str
         _assert_hidden()
 
 
-@_SHARED_FOLDER
+@settings(_SHARED_FOLDER, max_examples=50)  # twelve readings each
 @given(_TEXTS | st.dictionaries(st.sampled_from(SECRETS), _VALUES).map(json.dumps))
 def test_no_secret_in_a_whole_section_is_shown(value: str) -> None:
     """Neither where it is JSON, nor where it is broken."""
