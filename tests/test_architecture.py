@@ -19,7 +19,7 @@ MAY_IMPORT: Final = {
     "kernels": "errors",
     "protocol": "errors kernels",
     "outbound": "errors backoff protocol",
-    "inbound": "errors backoff kernels protocol",
+    "inbound": "errors backoff kernels protocol outbound",
     "adapters": "errors protocol inbound outbound",
     "http": "errors kernels protocol inbound outbound",
     "simulator": "errors kernels protocol",

@@ -11,16 +11,15 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.adapters.job_rows import held_of
 from gateway.adapters.postgres_link import Connection, Link, Listener
 from gateway.adapters.postgres_text import held
 from gateway.outbound.jobs import (
     Added,
     Ask,
-    Attempt,
     Channel,
     Held,
     Job,
-    Lane,
     Receipt,
     Settled,
 )
@@ -103,11 +102,9 @@ _ORPHANS: Final = (
     """
 WITH gone AS MATERIALIZED (
     SELECT q.id FROM gateway_push_queue q
-    WHERE q.worker IN (
-        SELECT DISTINCT o.worker FROM gateway_push_queue o
-        LEFT JOIN gateway_push_workers w USING (worker)
-        WHERE o.worker IS NOT NULL AND coalesce(w.holds_until < now(), true)
-    ) ORDER BY q.id LIMIT $2 FOR UPDATE SKIP LOCKED
+    LEFT JOIN gateway_push_workers w USING (worker)
+    WHERE q.worker IS NOT NULL AND coalesce(w.holds_until < now(), true)
+    ORDER BY q.id LIMIT $2 FOR UPDATE OF q SKIP LOCKED
 ), taken AS (
     UPDATE gateway_push_queue q SET worker = $1 FROM gone WHERE q.id = gone.id
     RETURNING q.id, q.lane, q.priority, q.due
@@ -121,22 +118,23 @@ WITH given AS MATERIALIZED (
         $7::float8[], $8::json[], $9::float8[], $10::smallint[], $11::text[])
         AS job (id, state, at, reason, tries, maybe_sent_at, attempts, due, lane, message_id)
 ), own AS MATERIALIZED (
-    SELECT q.id FROM gateway_push_queue q JOIN given USING (id)
-    WHERE q.worker = $1 ORDER BY q.id FOR UPDATE OF q
+    -- One by one, by id: the planner might else go through a table whose statistics are old.
+    SELECT g.* FROM given g CROSS JOIN LATERAL (
+        SELECT q.worker FROM gateway_push_queue q WHERE q.id = g.id LIMIT 1 FOR UPDATE
+    ) held WHERE held.worker = $1
 ), ended AS (
-    DELETE FROM gateway_push_queue q USING given g, own
-    WHERE q.id = g.id AND own.id = g.id AND g.state <> 'queued'
+    DELETE FROM gateway_push_queue q USING own WHERE q.id = own.id AND own.state <> 'queued'
 ), again AS (
-    UPDATE gateway_push_queue q SET worker = NULL, lane = g.lane, due = to_timestamp(g.due)
-    FROM given g, own WHERE q.id = g.id AND own.id = g.id AND g.state = 'queued'
+    UPDATE gateway_push_queue q SET worker = NULL, lane = own.lane, due = to_timestamp(own.due)
+    FROM own WHERE q.id = own.id AND own.state = 'queued'
 )
 UPDATE gateway_push_jobs j
-SET state = g.state, reason = g.reason, tries = g.tries, attempts = g.attempts,
-    maybe_sent_at = to_timestamp(g.maybe_sent_at),
-    message_id = coalesce(g.message_id, j.message_id),
-    body = CASE WHEN g.state = 'sent' THEN NULL ELSE j.body END,
-    ended_at = CASE WHEN g.state = 'queued' THEN NULL ELSE to_timestamp(g.at) END
-FROM given g JOIN own ON own.id = g.id WHERE j.id = g.id
+SET state = own.state, reason = own.reason, tries = own.tries, attempts = own.attempts,
+    maybe_sent_at = to_timestamp(own.maybe_sent_at),
+    message_id = coalesce(own.message_id, j.message_id),
+    body = CASE WHEN own.state = 'sent' THEN NULL ELSE j.body END,
+    ended_at = CASE WHEN own.state = 'queued' THEN NULL ELSE to_timestamp(own.at) END
+FROM own WHERE j.id = own.id
 RETURNING j.id::text
 """
 _FORGET: Final = """
@@ -171,8 +169,6 @@ WHERE id = (
 RETURNING true
 """
 
-_attempts = msgspec.json.Decoder(tuple[Attempt, ...])
-
 
 class PostgresQueue:
     """The JobQueue in Postgres."""
@@ -198,18 +194,19 @@ class PostgresQueue:
         rows = await self._link.run(
             lambda database: database.fetch(_CLAIM, worker, *columns, limit)
         )
-        return [_held(*row) for row in rows]
+        return [held_of(tuple(row)) for row in rows]
 
     async def orphans(self, worker: str, limit: int) -> list[Held]:
         """Give a worker jobs of workers that are gone."""
         rows = await self._link.run(lambda database: database.fetch(_ORPHANS, worker, limit))
-        return [_held(*row) for row in rows]
+        return [held_of(tuple(row)) for row in rows]
 
     async def settle(self, worker: str, settled: Sequence[Settled]) -> list[str]:
         """Say what became of a worker's jobs."""
         if not settled:
             return []
-        columns = [*zip(*map(_settled_row, settled), strict=True)]
+        in_order = sorted(settled, key=lambda one: one.id)
+        columns = [*zip(*map(_settled_row, in_order), strict=True)]
         rows = await self._link.run(lambda database: database.fetch(_SETTLE, worker, *columns))
         return [row[0] for row in rows]
 
@@ -285,21 +282,4 @@ def _settled_row(one: Settled) -> tuple[Any, ...]:
         one.due,
         one.lane,
         one.message_id,
-    )
-
-
-def _held(*row: Any) -> Held:
-    id_, account, channel, path, body, created, expires, lane, tries, maybe, attempts = row
-    return Held(
-        id_,
-        account,
-        Channel(channel),
-        path,
-        body,
-        created,
-        expires,
-        Lane(lane),
-        tries,
-        maybe,
-        () if attempts == "[]" else _attempts.decode(attempts),
     )

@@ -1,10 +1,6 @@
 """The tables of jobs in the SQLite file: what the queue writes and whoever looks reads."""
 
-from typing import Any, Final
-
-import msgspec
-
-from gateway.outbound.jobs import Attempt, Channel, Held, Lane
+from typing import Final
 
 # Ids are in the order of their creation. What may be claimed is found by one index; its narrow rows
 # come and go beside the jobs' own.
@@ -63,29 +59,4 @@ HELD: Final = (
     "SELECT j.id, j.account, j.channel, j.path, j.body, j.created_at, j.expires_at, q.lane, "
     "j.tries, j.maybe_sent_at, j.attempts FROM push_queue q JOIN push_jobs j USING (id)"
 )
-"""What a worker is given; ``held`` reads it."""
-
-_attempts = msgspec.json.Decoder(tuple[Attempt, ...])
-
-
-def held(row: tuple[Any, ...]) -> Held:
-    """Return the job that a row of HELD tells of."""
-    id_, account, channel, path, body, created, expires, lane, tries, maybe, attempts = row
-    return Held(
-        id_,
-        account,
-        Channel(channel),
-        path,
-        body,
-        created,
-        expires,
-        Lane(lane),
-        tries,
-        maybe,
-        read_attempts(attempts),
-    )
-
-
-def read_attempts(text: str) -> tuple[Attempt, ...]:
-    """Return the attempts that are written in a row."""
-    return () if text == "[]" else _attempts.decode(text)
+"""What a worker is given, in the order of Held."""

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.adapters.job_rows import held_of
 from gateway.adapters.sqlite_file import SqliteFile
-from gateway.adapters.sqlite_jobs import HELD, SCHEMA, held
+from gateway.adapters.sqlite_jobs import HELD, SCHEMA
 from gateway.outbound.jobs import (
     Added,
     Ask,
@@ -168,7 +169,7 @@ class SqliteQueue:
             database.executemany(_TAKE, [(worker, id_) for (id_,) in ids])
             rows = [database.execute(f"{HELD} WHERE q.id = ?", one).fetchone() for one in ids]
             database.execute("COMMIT")
-            return [held(row) for row in rows]
+            return [held_of(row) for row in rows]
 
         return await self._file.run(take)
 

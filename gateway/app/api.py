@@ -85,5 +85,7 @@ class Apis:
         if url not in self._transports:
             given = self._settings.api
             phases = Phases(given.connect_timeout, given.timeout)
-            self._transports[url] = WeChatTransport(url, phases, connections=given.connections)
+            # A message that is being sent does not wait for a connection.
+            connections = max(given.connections, self._settings.push.concurrency)
+            self._transports[url] = WeChatTransport(url, phases, connections=connections)
         return self._transports[url]

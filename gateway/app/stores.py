@@ -6,21 +6,32 @@ from typing import Final
 
 from gateway.adapters import postgres, redis_checkup
 from gateway.adapters.memory import MemoryDeadLetters, MemoryStore
+from gateway.adapters.memory_budgets import MemoryBudgets
 from gateway.adapters.memory_tokens import MemoryTokens
 from gateway.adapters.postgres import PostgresArchive, PostgresDeadLetters
+from gateway.adapters.postgres_job_records import PostgresRecords
+from gateway.adapters.postgres_queue import PostgresQueue
 from gateway.adapters.redis import RedisStore
+from gateway.adapters.redis_budgets import RedisBudgets
 from gateway.adapters.redis_tokens import RedisTokens
 from gateway.adapters.spill import FileSpill
 from gateway.adapters.sqlite import SqliteStore
+from gateway.adapters.sqlite_budgets import SqliteBudgets
+from gateway.adapters.sqlite_job_records import SqliteRecords
+from gateway.adapters.sqlite_queue import SqliteQueue
 from gateway.adapters.sqlite_records import SqliteArchive, SqliteDeadLetters
 from gateway.adapters.sqlite_tokens import SqliteTokens
 from gateway.errors import StoreDown
 from gateway.inbound.ports import Archive, DeadLetters, Finding, Store
 from gateway.inbound.runtime import Stores
-from gateway.outbound.ports import TokenStore
+from gateway.outbound.budgets import Budgets
+from gateway.outbound.ports import JobQueue, JobRecords, TokenStore
 from gateway.settings import Settings
 
 MEMORY: Final = "memory://"
+
+JOB_SECONDS: Final = 10.0
+"""How long a batch of jobs may take in its store: no callback waits for it."""
 
 
 def stores_of(settings: Settings) -> Stores:
@@ -75,6 +86,32 @@ def make_token_store(settings: Settings) -> TokenStore:
     if given.url == MEMORY:
         return MemoryTokens()
     return SqliteTokens(sqlite_path(given.url), timeout=given.timeout)
+
+
+def make_budgets(settings: Settings) -> Budgets:
+    """Return where rate budgets are kept: in Redis where it is given."""
+    given = settings.store
+    if given.redis_url is not None:
+        return RedisBudgets(given.redis_url.get_secret_value(), timeout=given.timeout)
+    if given.url == MEMORY:
+        return MemoryBudgets()
+    return SqliteBudgets(sqlite_path(given.url), timeout=given.timeout)
+
+
+def make_job_queue(settings: Settings) -> JobQueue:
+    """Return where messages wait to be sent: in Postgres where it is given."""
+    given = settings.store
+    if given.postgres_dsn is not None:
+        return PostgresQueue(given.postgres_dsn.get_secret_value(), timeout=JOB_SECONDS)
+    return SqliteQueue(sqlite_path(given.url), timeout=JOB_SECONDS)
+
+
+def make_job_records(settings: Settings) -> JobRecords:
+    """Return where it is kept what became of messages: beside the queue."""
+    given = settings.store
+    if given.postgres_dsn is not None:
+        return PostgresRecords(given.postgres_dsn.get_secret_value(), timeout=JOB_SECONDS)
+    return SqliteRecords(sqlite_path(given.url), timeout=JOB_SECONDS)
 
 
 async def examine_stores(settings: Settings) -> list[Finding]:

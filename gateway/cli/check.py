@@ -15,9 +15,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from gateway import __version__
-from gateway.app import refuse_misfits
 from gateway.app.accounts import make_account
 from gateway.app.bots import DEMO_BOT, load_bot
+from gateway.app.process import refuse_misfits
 from gateway.app.stores import examine_stores
 from gateway.cli.options import callback_url, config_option
 from gateway.errors import GatewayError

@@ -4,8 +4,8 @@ import asyncio
 import logging
 from contextlib import suppress
 
-from gateway.app import refuse_misfits
 from gateway.app.migrations import pending_migrations
+from gateway.app.process import refuse_misfits
 from gateway.app.stores import examine_stores
 from gateway.errors import SettingsError, StoreDown
 from gateway.inbound.bot import Bot

@@ -1,4 +1,4 @@
-"""``gateway worker``: handle background messages, and nothing else."""
+"""``gateway worker``: handle background messages and send what is pushed, and nothing else."""
 
 import os
 import sys
@@ -22,20 +22,31 @@ from gateway.telemetry import configure_logging
     type=click.IntRange(1, 10_000),
     help="Messages handled at a time, instead of the settings' inbound.concurrency.",
 )
-def worker(bot: str | None, config: Path | None, concurrency: int | None) -> None:
-    """Handle the messages of background handlers, apart from `gateway serve`; as many as you like.
+@click.option(
+    "--sends",
+    type=click.IntRange(0, 10_000),
+    help="Messages pushed at a time, instead of the settings' push.concurrency; 0: none.",
+)
+def worker(
+    bot: str | None, config: Path | None, concurrency: int | None, sends: int | None
+) -> None:
+    """Handle the messages of background handlers, and send what is pushed to users.
+
+    Apart from `gateway serve`; as many of these as you like, on any number of machines.
 
     \b
     gateway worker shop.bot:bot
-    gateway worker shop.bot:bot --concurrency 100
+    gateway worker shop.bot:bot --concurrency 100 --sends 200
 
     Ctrl-C, or SIGTERM, finishes what is under way and stops; SIGHUP starts anew behind that, with
     settings and bot as they are then. What a killed worker had is handled by another one 30 seconds
-    later. With inbound.concurrency = 0, `gateway serve` leaves all to these.
+    later; a message that it was sending goes out again only where WeChat keeps repeats apart. With
+    inbound.concurrency = 0 and push.concurrency = 0, `gateway serve` leaves all to these.
     """
     settings = load_settings(config)
     loaded = load_bot(bot or DEMO_BOT)
     configure_logging(settings.server.log_level)
     look_first(settings, loaded)
-    if work(settings, loaded, concurrency or settings.inbound.concurrency or 32):
+    pushed = sends if sends is not None else settings.push.concurrency or 64
+    if work(settings, loaded, concurrency or settings.inbound.concurrency or 32, pushed):
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # itself

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 from gateway.errors import BotError
 from gateway.inbound.context import Context
 from gateway.inbound.handlers import Call, Handler, bind_around, bind_handler, name_of
+from gateway.outbound.push import Push
 from gateway.protocol.cloudevents import TYPES, is_pattern
 from gateway.protocol.messages import Message
 from gateway.protocol.replies import Reply, to_reply
@@ -66,6 +67,27 @@ class Bot:
         self._watchers: list[Callable[[EventRoute], None]] = []
         self._middlewares: list[Middleware] = []
         self._on_error: Call | None = None
+        self._push: Push | None = None
+
+    @property
+    def push(self) -> Push:
+        """What pushes messages to users, while the bot runs in a gateway; else BotError.
+
+        ``await bot.push.template("main", user, "order-shipped", {"number": "A1"})``
+        """
+        if self._push is None:
+            raise BotError(
+                "bot.push: nothing can be pushed: the bot is not served yet, no account has an "
+                "app_secret, or store.url is memory://"
+            )
+        return self._push
+
+    def attach(self, push: Push) -> None:
+        """Let the bot push, and those that it includes."""
+        self._push = push
+        for entry in self._entries:
+            if isinstance(entry, Bot):
+                entry.attach(push)
 
     def on(
         self,

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from gateway.inbound.archiving import archive_entry
 from gateway.inbound.claims import Entry
 from gateway.inbound.context import Context
+from gateway.inbound.receipts import receipt_entry
 from gateway.protocol.cloudevents import TYPES, CloudEvent, encode, event_of, matches_any
 from gateway.protocol.messages import Message
 
@@ -35,11 +36,21 @@ class Subscription(NamedTuple):
 class Outbox:
     """Makes the entries that carry a message's event to its subscribers."""
 
-    def __init__(self, subscriptions: Iterable[Subscription], *, archive: bool = False) -> None:
-        """``archive`` tells whether every message goes to the archive's lane too."""
+    def __init__(
+        self,
+        subscriptions: Iterable[Subscription],
+        *,
+        archive: bool = False,
+        receipts: bool = False,
+    ) -> None:
+        """``archive`` tells whether every message goes to the archive's lane too.
+
+        ``receipts`` tells whether those of pushed messages go to theirs.
+        """
         self._subscriptions = list(subscriptions)
         self._archive = archive
-        self.is_wanted = archive or bool(self._subscriptions)
+        self._receipts = receipts
+        self.is_wanted = archive or receipts or bool(self._subscriptions)
         """Whether anybody wants anything."""
         self._lanes: dict[tuple[type[Message], str], tuple[str, ...]] = {}
 
@@ -58,16 +69,22 @@ class Outbox:
         lanes = self._lanes.get(kind)
         if lanes is None:
             lanes = self._lanes[kind] = self.lanes(TYPES[type(message)], account.name)
-        archived = (archive_entry(key, message, context),) if self._archive else ()
+        own = self._own(key, message, context)
         if not lanes:
-            return archived
+            return own
         event = event_of(account.name, account.app_id, message, key, context.trace_id)
         try:
             body = encode(event)
         except ValueError:
             # Its consumers make dead letters of it.
             body = b""
-        return archived + tuple(Entry(lane, account.name, event.type, body) for lane in lanes)
+        return own + tuple(Entry(lane, account.name, event.type, body) for lane in lanes)
+
+    def _own(self, key: bytes, message: Message, context: Context) -> tuple[Entry, ...]:
+        """Return the entries for the gateway's own use."""
+        archived = (archive_entry(key, message, context),) if self._archive else ()
+        receipt = receipt_entry(message, context) if self._receipts else None
+        return archived if receipt is None else (*archived, receipt)
 
     def produced(self, event: CloudEvent) -> tuple[Entry, ...]:
         """Return the entries of another producer's event; raise ValueError as encode does."""

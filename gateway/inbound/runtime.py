@@ -6,11 +6,12 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from gateway.errors import place_of
 from gateway.inbound.archiving import Archiver
 from gateway.inbound.background import Background
+from gateway.inbound.batches import BatchConsumer
 from gateway.inbound.bot import Bot, EventRoute
 from gateway.inbound.commit import GroupCommit, TakeStep
 from gateway.inbound.consumer import Consumer, Policy, Shared
@@ -18,12 +19,14 @@ from gateway.inbound.deliveries import Deliveries, Promise
 from gateway.inbound.event_handlers import EventHandler
 from gateway.inbound.forwarding import Forwarder
 from gateway.inbound.ingest import Ingest
+from gateway.inbound.late_replies import LateReplies, Pushes
 from gateway.inbound.outbox import EVENT, Outbox, Subscription
 from gateway.inbound.ports import Archive, DeadLetters, Store
 from gateway.inbound.producers import Intake
 from gateway.inbound.publishing import Publisher
+from gateway.inbound.receipts import RECEIPT, Closes, ReceiptJoiner
 from gateway.inbound.spilling import Spill, Spilling
-from gateway.inbound.stored import BACKGROUND
+from gateway.inbound.stored import BACKGROUND, CUSTOMER_SERVICE
 from gateway.inbound.upstream import Upstream, with_upstreams
 from gateway.protocol.account import Account
 
@@ -73,14 +76,39 @@ class Sink(NamedTuple):
     publisher: Publisher
 
 
+class Pushing(NamedTuple):
+    """The sending side, to what comes in."""
+
+    push: Pushes
+    """What late replies are handed over to."""
+    closes: Closes
+    """What receipts close."""
+
+
 class Outside(NamedTuple):
     """Who gets events, or is asked about them, beside the bot."""
 
     sinks: Sequence[Sink]
     upstreams: Sequence[Upstream]
+    pushing: Pushing | None = None
+    """None where nothing can be pushed."""
 
 
 ALONE: Final = Outside((), ())
+
+
+class _Consuming(Protocol):
+    """Whoever empties a lane."""
+
+    @property
+    def lane(self) -> str:
+        """The lane."""
+
+    def wake(self) -> None:
+        """Look into the lane now."""
+
+    async def run(self) -> None:
+        """Empty it until cancelled."""
 
 
 class Inbound:
@@ -102,7 +130,9 @@ class Inbound:
         self._outside = outside
         ingest = Ingest(with_upstreams(bot, outside.upstreams))
         self._outbox = Outbox(
-            (sink.subscription for sink in outside.sinks), archive=stores.archive is not None
+            (sink.subscription for sink in outside.sinks),
+            archive=stores.archive is not None,
+            receipts=outside.pushing is not None,
         )
         self.deliveries = Deliveries(
             ingest,
@@ -125,7 +155,7 @@ class Inbound:
             time.time,
         )
         self._concurrency = terms.concurrency
-        self._consumers: dict[str, Consumer | Forwarder | Archiver] = {}
+        self._consumers: dict[str, _Consuming] = {}
         self._consuming: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         """None until the start."""
@@ -135,6 +165,11 @@ class Inbound:
             self._consume(Forwarder(sink.subscription.lane, sink.publisher, self._shared))
         if stores.archive is not None:
             self._consume(Archiver(stores.archive, self._shared, terms.archived))
+        if outside.pushing is not None:
+            replies = LateReplies(outside.pushing.push)
+            receipts = ReceiptJoiner(outside.pushing.closes, time.time)
+            self._consume(BatchConsumer(CUSTOMER_SERVICE, replies.hand_over, self._shared))
+            self._consume(BatchConsumer(RECEIPT, receipts.join, self._shared))
         for route in bot.event_routes():
             self._subscribe(route)
         bot.watch(self._subscribe_soon)
@@ -153,7 +188,7 @@ class Inbound:
         self._consume(Consumer(lane, handler.handle, self._shared, self._concurrency))
         self._outbox.subscribe(Subscription(lane, route.types))
 
-    def _consume(self, consumer: Consumer | Forwarder | Archiver) -> None:
+    def _consume(self, consumer: _Consuming) -> None:
         """Empty a lane from now on, or from the start; not where that is left to others."""
         if self._concurrency == 0:
             return
@@ -161,9 +196,7 @@ class Inbound:
         if self._loop is not None:
             self._run(consumer, self._loop)
 
-    def _run(
-        self, consumer: Consumer | Forwarder | Archiver, loop: asyncio.AbstractEventLoop
-    ) -> None:
+    def _run(self, consumer: _Consuming, loop: asyncio.AbstractEventLoop) -> None:
         def ended(task: asyncio.Task[None]) -> None:
             if not task.cancelled() and (error := task.exception()) is not None:
                 name, place = type(error).__name__, place_of(error)

@@ -69,7 +69,21 @@ def _small(value: Any) -> Any:
     return str(value) if isinstance(value, int) and value.bit_length() > 63 else value
 
 
+def store_fields(message: Message) -> bytes:
+    """Return a message's fields, for an entry that needs nothing else of it."""
+    try:
+        return msgspec.msgpack.encode(message.raw)
+    except OverflowError:
+        return msgspec.msgpack.encode(_small(message.raw))
+
+
 _decoder = msgspec.msgpack.Decoder(StoredMessage)
+_fields_decoder = msgspec.msgpack.Decoder(dict[str, Any])
+
+
+def stored_fields(body: bytes) -> dict[str, Any]:
+    """Return the fields that ``store_fields`` stored; raise ValueError where there are none."""
+    return _fields_decoder.decode(body)
 
 
 def stored_message(entry: Entry) -> StoredMessage:

@@ -240,7 +240,7 @@ class Outcome(NamedTuple):
     """How many jobs of a template and a day are in a state."""
 
     day: str
-    """Of Beijing, where the platform's days begin: 2026-11-26."""
+    """On which it was created, in Beijing, where the platform's days begin: 2026-11-26."""
     account: str
     template: str
     """Of messages without one, the channel."""

@@ -86,7 +86,7 @@ class Terms(NamedTuple):
     """Seconds; the pause before the n-th retry is random, up to this times 2 to the n-1."""
     cap: float = 300.0
     max_age: float = DAY
-    """Seconds."""
+    """Seconds after which what failed is not tried again."""
 
 
 def before_sending(tried: Tried, now: float) -> Decision | None:
@@ -153,7 +153,8 @@ def _bounded(
     """Return the verdict, unless its time is too late."""
     if tried.expires_at is not None and at >= tried.expires_at:
         return _ended(Verdict.EXPIRED, tried, reason)
-    if now >= tried.created_at + terms.max_age:
+    # What waits for a quota has not failed, however old it is.
+    if verdict is Verdict.RETRY and now >= tried.created_at + terms.max_age:
         return _ended(Verdict.DEAD, tried, reason)
     if _would_repeat(tried, at):
         return _ended(verdict, tried, reason)

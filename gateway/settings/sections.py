@@ -154,6 +154,29 @@ class PushSettings(Section):
 
     templates: Path = Path("templates")
     """The folder of message templates: a TOML file each, its name the template's."""
+    concurrency: int = Field(default=64, ge=0, le=10_000)
+    """Messages that each process of `gateway serve` and `gateway worker` sends at a time; with 0,
+    `serve` leaves all of them to `gateway worker`."""
+    max_attempts: int = Field(default=8, ge=1, le=1000)
+    """How often a message is tried before it is a dead letter. Waiting for a limit of WeChat's is
+    no attempt."""
+    retry_base: float = Field(default=1.0, gt=0, le=3600)
+    """Seconds: before its n-th retry, a message waits a random time of up to this times 2 to the
+    n-1 (full jitter)."""
+    retry_cap: float = Field(default=300.0, gt=0, le=86_400)
+    """Seconds that such a wait is never longer than."""
+    max_age: int = Field(default=86_400, ge=60)
+    """Seconds from its creation, after which a message that failed is not tried again. One that
+    waits for a limit of WeChat's has not failed."""
+    keep_days: int = Field(default=30, ge=1)
+    """How long it is kept what became of each message; what a message said is gone once it is
+    sent."""
+
+    @model_validator(mode="after")
+    def _check_together(self) -> "PushSettings":
+        if self.retry_cap < self.retry_base:
+            raise ValueError("retry_cap is less than retry_base; raise it, or lower retry_base")
+        return self
 
 
 class AccountSettings(Section):

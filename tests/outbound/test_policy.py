@@ -129,6 +129,8 @@ def test_a_message_that_would_come_too_late_expires() -> None:
 def test_what_is_too_old_is_a_dead_letter() -> None:
     old = FRESH._replace(created_at=NOW - DAY)
     assert step(NotSent("/x"), old).verdict is Verdict.DEAD
+    # What waits for the day's quota may wait for days: a backlog has not failed.
+    assert step(rejection("/x", 45009, "said"), old).verdict is Verdict.DEFER
 
 
 def test_the_servers_hint_is_a_floor() -> None:
@@ -169,9 +171,9 @@ def test_every_outcome_ends_or_goes_on_within_its_bounds(
     if decided.verdict in (Verdict.RETRY, Verdict.DEFER):
         assert decided.at >= NOW
         assert expires is None or decided.at < expires
-        assert tried.created_at + TERMS.max_age > NOW
         assert maybe is None or decided.at < maybe + apart
     if decided.verdict is Verdict.RETRY:
+        assert tried.created_at + TERMS.max_age > NOW
         assert attempts < TERMS.max_attempts
         assert decided.at <= NOW + hint + TERMS.cap
 

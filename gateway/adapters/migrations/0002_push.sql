@@ -53,7 +53,8 @@ CREATE TABLE gateway_push_queue (
 -- What may be claimed, in the order in which it is.
 CREATE INDEX gateway_push_queue_due
     ON gateway_push_queue (account, channel, lane, priority, due, id) WHERE worker IS NULL;
-CREATE INDEX gateway_push_queue_worker ON gateway_push_queue (worker) WHERE worker IS NOT NULL;
+-- What workers have; by id, so that nothing is looked up by worker, of which there are few.
+CREATE INDEX gateway_push_queue_held ON gateway_push_queue (id) WHERE worker IS NOT NULL;
 
 -- Until when each worker holds its jobs: one row for all of them, so that holding many is cheap.
 CREATE TABLE gateway_push_workers (

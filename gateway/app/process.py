@@ -1,0 +1,92 @@
+"""What one process of the gateway does, put together: it receives, and it pushes."""
+
+import os
+from typing import Final
+
+from gateway.app.accounts import make_accounts
+from gateway.app.api import Apis
+from gateway.app.push import Outbound, pushing_accounts
+from gateway.app.sinks import make_sinks, make_upstreams
+from gateway.app.stores import MEMORY, make_stores
+from gateway.errors import SettingsError
+from gateway.inbound.bot import Bot
+from gateway.inbound.consumer import Policy
+from gateway.inbound.deliveries import LateReply, Promise
+from gateway.inbound.runtime import Inbound, Outside, Pushing, Sink, Terms
+from gateway.settings import Settings
+
+_DAY: Final = 86_400.0
+
+
+class Process:
+    """Both sides of a process, started and stopped as one."""
+
+    def __init__(self, settings: Settings, bot: Bot, *, concurrency: int, sends: int) -> None:
+        """Handle so many background messages, and send so many pushed ones, at a time.
+
+        Raises SettingsError where bot and store differ, and TemplateWrong.
+        """
+        name = os.urandom(8)
+        self.accounts = make_accounts(settings)
+        self.apis = Apis(settings)
+        self.outbound: Outbound | None = None
+        """None where no account can push."""
+        if pushing_accounts(settings):
+            self.outbound = Outbound(settings, self.apis, name, sends)
+            bot.attach(self.outbound.push)
+        given = settings.inbound
+        self.inbound = Inbound(
+            bot,
+            self.accounts,
+            make_stores(settings, name),
+            Terms(
+                promise=Promise(given.reply_deadline, LateReply(given.late_reply)),
+                keep=settings.store.dedupe_seconds,
+                policy=Policy(given.max_deliveries, given.retry_base, given.retry_cap),
+                archived=settings.store.archive_days * _DAY,
+                concurrency=concurrency,
+                content_types=settings.events.content_types,
+            ),
+            name,
+            Outside(refuse_misfits(settings, bot), make_upstreams(settings), self._pushing()),
+        )
+
+    def _pushing(self) -> Pushing | None:
+        outbound = self.outbound
+        return None if outbound is None else Pushing(outbound.push, outbound.queue)
+
+    async def start(self) -> None:
+        """Begin to consume and to send."""
+        await self.inbound.start()
+        if self.outbound is not None:
+            await self.outbound.start()
+
+    async def stop(self) -> None:
+        """Finish what is under way, let go of stores and connections."""
+        await self.inbound.stop()
+        if self.outbound is not None:
+            await self.outbound.stop()
+        await self.apis.close()
+
+
+def refuse_misfits(settings: Settings, bot: Bot) -> list[Sink]:
+    """Return the settings' sinks, which nothing is wrong with.
+
+    Raise SettingsError where one lacks its extra, or memory would lose what must not be lost.
+    """
+    sinks = make_sinks(settings)
+    if settings.store.url != MEMORY or settings.store.redis_url is not None:
+        return sinks
+    losers = {
+        "the messages of background handlers": any(route.background for route in bot.routes()),
+        "the events of bot.on_event": bool(bot.event_routes()),
+        "the events of sinks": bool(sinks),
+        "the events of producers": bool(settings.producers),
+    }
+    for what, is_there in losers.items():
+        if is_there:
+            raise SettingsError(
+                f"store.url: memory:// would lose {what}; give sqlite:///var/gateway.db, or a "
+                "store.redis_url"
+            )
+    return sinks

@@ -1,0 +1,94 @@
+"""The sending side of one process: what is pushed, and who sends it."""
+
+import logging
+import random
+import time
+from typing import Final
+
+from gateway.app.api import Apis
+from gateway.app.stores import MEMORY, make_budgets, make_job_queue
+from gateway.app.templates import load_templates
+from gateway.outbound.attempts import Attempts
+from gateway.outbound.budgets import Rate
+from gateway.outbound.dispatcher import Dispatcher, Pool
+from gateway.outbound.gates import Gates, Route
+from gateway.outbound.jobs import Channel
+from gateway.outbound.policy import Terms
+from gateway.outbound.push import Push
+from gateway.outbound.requests import JobMaker
+from gateway.settings import Settings
+
+_log = logging.getLogger("gateway")
+
+STOP_SECONDS: Final = 8.0
+"""How long a stop waits for WeChat's answers; what is not answered then may have been sent."""
+
+
+def pushing_accounts(settings: Settings) -> list[str]:
+    """Return the accounts that can push; none where what is pushed could not be kept."""
+    if settings.store.url == MEMORY and settings.store.postgres_dsn is None:
+        return []
+    return [name for name, one in settings.accounts.items() if one.app_secret is not None]
+
+
+class Outbound:
+    """The queue, what stores into it, and the worker pool that empties it."""
+
+    def __init__(self, settings: Settings, apis: Apis, name: bytes, concurrency: int) -> None:
+        """``name`` tells this process from all others; with a concurrency of 0 nothing is sent.
+
+        Raises SettingsError and TemplateWrong.
+        """
+        accounts = pushing_accounts(settings)
+        self.queue = make_job_queue(settings)
+        maker = JobMaker(accounts, load_templates(settings), clock=time.time)
+        self.push = Push(maker, self.queue, on_stored=self._wake)
+        self._gates = Gates(
+            make_budgets(settings), _rates(settings), clock=time.time, draw=random.random
+        )
+        self._dispatcher: Dispatcher | None = None
+        if concurrency and accounts:
+            self._dispatcher = Dispatcher(
+                self.queue,
+                Attempts(
+                    {account: apis.of(account).api for account in accounts},
+                    self._gates,
+                    _terms(settings),
+                    clock=time.time,
+                    draw=random.random,
+                ),
+                self._gates,
+                [Route(account, channel) for account in accounts for channel in Channel],
+                Pool(concurrency),
+                name.hex(),
+                clock=time.time,
+            )
+
+    async def start(self) -> None:
+        """Begin to send."""
+        if self._dispatcher is not None:
+            await self._dispatcher.start()
+
+    async def stop(self) -> None:
+        """Finish what is under way, give back the rest, let go of the stores."""
+        if self._dispatcher is not None:
+            await self._dispatcher.stop(STOP_SECONDS)
+        await self._gates.close()
+        await self.queue.close()
+
+    def _wake(self) -> None:
+        if self._dispatcher is not None:
+            self._dispatcher.wake()
+
+
+def _terms(settings: Settings) -> Terms:
+    given = settings.push
+    return Terms(given.max_attempts, given.retry_base, given.retry_cap, float(given.max_age))
+
+
+def _rates(settings: Settings) -> dict[Route, Rate]:
+    return {
+        Route(name, Channel(channel)): Rate(rate.per_second, rate.burst)
+        for name, account in settings.accounts.items()
+        for channel, rate in account.rates.items()
+    }

@@ -1,0 +1,78 @@
+"""Receipts of pushed messages: from the callback, by a lane of their own, to the jobs they close.
+
+A receipt can come before the answer to the call that sent its message, and long before a repeated
+call is answered: it waits, for as long as it can be about something of ours.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from itertools import chain, islice
+from typing import Final, NamedTuple, Protocol
+
+from gateway.inbound.claims import Entry
+from gateway.inbound.consumer import Settlement
+from gateway.inbound.context import Context
+from gateway.inbound.ports import Taken
+from gateway.inbound.stored import store_fields, stored_fields
+from gateway.outbound.jobs import Receipt
+from gateway.outbound.receipts import RECEIPTS, receipts_of
+from gateway.protocol.decode import decode
+from gateway.protocol.messages import Message
+
+RECEIPT: Final = "receipt"
+"""The lane of receipts."""
+
+FORGOTTEN_SECONDS: Final = 900.0
+"""How long a receipt waits for its message: longer than a call is repeated (PROTOCOL 7.2). Behind
+that it is about one that something else sent."""
+
+LOOK_SECONDS: Final = 60.0
+"""The longest pause between two looks for its message."""
+
+
+class Closes(Protocol):
+    """Closes jobs by their receipts: a JobQueue."""
+
+    async def receive(self, receipts: Sequence[Receipt]) -> list[bool]:
+        """Close the jobs; tell of each receipt whether its job is known."""
+
+
+class _Told(NamedTuple):
+    taken: Taken
+    receipts: list[Receipt]
+
+
+def receipt_entry(message: Message, context: Context) -> Entry | None:
+    """Return the entry that brings a receipt to its job; None for any other message."""
+    if not isinstance(message, RECEIPTS):
+        return None
+    return Entry(RECEIPT, context.account.name, type(message).__name__, store_fields(message))
+
+
+class ReceiptJoiner:
+    """Closes jobs by receipts."""
+
+    def __init__(self, closes: Closes, clock: Callable[[], float]) -> None:
+        """``clock`` gives Unix seconds."""
+        self._closes = closes
+        self._clock = clock
+
+    async def join(self, taken: Sequence[Taken], settlement: Settlement) -> None:
+        """Close the jobs of these entries; put back what is about a message not known yet."""
+        told = [
+            _Told(one, receipts_of(one.entry.account, decode(fields), one.stored_at))
+            for one, fields in await settlement.readable(taken, stored_fields, "unreadable")
+        ]
+        receipts = [*chain.from_iterable(one.receipts for one in told)]
+        known = iter(await self._closes.receive(receipts))
+        known_of = [(one.taken, [*islice(known, len(one.receipts))]) for one in told]
+        await asyncio.gather(
+            *(self._settle(one, settlement, is_known=all(found)) for one, found in known_of)
+        )
+
+    async def _settle(self, taken: Taken, settlement: Settlement, *, is_known: bool) -> None:
+        age = self._clock() - taken.stored_at
+        if is_known or age > FORGOTTEN_SECONDS:
+            await settlement.done(taken)
+        else:
+            await settlement.postpone(taken, min(max(age, 0.5), LOOK_SECONDS))
