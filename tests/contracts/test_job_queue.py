@@ -3,9 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
-from typing import Final
 
 import pytest
 
@@ -15,50 +13,16 @@ from gateway.errors import StoreDown
 from gateway.outbound.jobs import (
     Added,
     Ask,
-    Attempt,
     Channel,
     Held,
-    Job,
     Lane,
     Priority,
-    Receipt,
-    Settled,
     State,
-    job_id,
 )
 from gateway.outbound.ports import JobQueue
+from tests.contracts.jobs import ALL, BODY, FIRST, LONG, claim, job, receipt, settled
 from tests.contracts.records import Opener, migrated
 from tests.services import Database, PostgresServer, postgres_server
-
-LONG: Final = 60.0
-BODY: Final = '{"touser":"o1","data":{"thing1":{"value":"巧克力\\u0000"}}}'.encode()
-FIRST: Final = Ask("main", Channel.TEMPLATE, 100, 0)
-ALL: Final = FIRST._replace(retries=100)
-_numbers = count(1)
-
-
-def job(**given: object) -> Job:
-    """Return a job that may be sent now."""
-    number = next(_numbers)
-    made = Job(
-        id=job_id(time.time() + number, number.to_bytes(10)),
-        account="main",
-        channel=Channel.TEMPLATE,
-        open_id="oUser",
-        template="order-shipped",
-        template_id="T1",
-        path="/cgi-bin/message/template/send",
-        body=BODY,
-        created_at=time.time(),
-    )
-    return made._replace(**given)  # type: ignore[arg-type]  # its own fields
-
-
-def settled(held: Held, state: State, **given: object) -> Settled:
-    """Return what became of a job after one more attempt."""
-    attempts = (*held.attempts, Attempt(1_790_000_000.5, 0.25, state, "busy: -1 later"))
-    one = Settled(held.id, state, time.time(), "busy: -1", held.tries + 1, None, attempts)
-    return one._replace(**given)  # type: ignore[arg-type]  # its own fields
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -69,12 +33,6 @@ def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener[JobQueue]:
     database: Database = request.getfixturevalue("postgres")
     dsn = migrated(database.dsn)
     return Opener(lambda: PostgresQueue(dsn, timeout=5))
-
-
-async def claim(queue: JobQueue, worker: str, *asks: Ask, limit: int = 100) -> list[Held]:
-    """Claim as a worker that lives."""
-    await queue.beat(worker, LONG)
-    return await queue.claim(worker, asks or (FIRST,), limit)
 
 
 def test_a_job_is_claimed_once_and_as_it_was_stored(opener: Opener[JobQueue]) -> None:
@@ -278,14 +236,6 @@ def test_many_that_store_with_one_key_at_once_store_one_job(opener: Opener[JobQu
         assert len({one.id for some in added for one in some}) == 20
 
     opener.play(scenario)
-
-
-def receipt(message_id: str, **given: object) -> Receipt:
-    """Return a receipt that a message was delivered."""
-    one = Receipt(
-        "main", Channel.TEMPLATE, "oUser", message_id, "", State.DELIVERED, "", time.time()
-    )
-    return one._replace(**given)  # type: ignore[arg-type]  # its own fields
 
 
 def test_a_receipt_is_known_once_the_message_it_is_about_is(opener: Opener[JobQueue]) -> None:
