@@ -95,7 +95,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(markdown_table(summaries), end="\n\n")
     else:
         print_table(summaries)
-    print("\n".join([*describe(plan, cores), *goal_lines(plan, summaries)]))
+    print("\n".join([*describe(plan, cores, summaries), *goal_lines(plan, summaries)]))
     return 0 if all(one.is_exact and not one.errors for one in summaries) else 1
 
 

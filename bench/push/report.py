@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any, Final
 
 from bench import table
-from bench.load.cores import SATURATED, Cores
+from bench.load.cores import DISTURBED, SATURATED, Cores
 from bench.load.report import Spread
 from bench.machine import machine
 from bench.push.runner import Measurement, Plan
@@ -47,6 +47,8 @@ class Summary:
     missing: int
     duplicates: int
     errors: dict[str, int]
+    disturbed: int
+    """Rounds in which something else had a share of the sender's core that counts."""
 
     @property
     def is_exact(self) -> bool:
@@ -108,6 +110,7 @@ def _summary(rounds: list[Measurement], others: list[Measurement] | None) -> Sum
         missing=sum(one.missing for one in rounds),
         duplicates=sum(one.duplicates for one in rounds),
         errors=dict(errors),
+        disturbed=sum((one.others or 0) >= DISTURBED for one in rounds),
     )
 
 
@@ -122,11 +125,13 @@ def _goal_line(one: Summary) -> str:
     if one.ratio is None:
         return f"{line}not measured"
     met = one.ratio.median >= GOAL and one.is_exact and not one.errors
-    doubt = ", but the platform was at its end" if one.platform_busy >= SATURATED else ""
+    doubts = ["the machine was not quiet"] * bool(one.disturbed)
+    doubts += ["the platform was at its end"] * (one.platform_busy >= SATURATED)
+    doubt = f", but {' and '.join(doubts)}" if doubts else ""
     return f"{line}{'met' if met else 'not met'} ({one.ratio.median:.1f}){doubt}"
 
 
-def describe(plan: Plan, cores: Cores) -> Iterator[str]:
+def describe(plan: Plan, cores: Cores, summaries: Sequence[Summary]) -> Iterator[str]:
     """Yield the lines that say how the numbers came about."""
     where = f"sender on core {cores.generator}, platform on core {cores.server}"
     yield f"Rounds: {plan.rounds} in turns, {plan.sends:,} sends each (slow senders have fewer)."
@@ -136,6 +141,11 @@ def describe(plan: Plan, cores: Cores) -> Iterator[str]:
     yield "CPU: processor time of the sender's processes for each message that arrived."
     yield "Shown: medians over the rounds (least-most); ratios are medians of those in a round."
     yield from (f"- {side.title}: {side.setup}." for side in plan.sides)
+    if disturbed := sum(one.disturbed for one in summaries):
+        yield (
+            f"In {disturbed} of {plan.rounds * len(summaries)} measurements something else took "
+            f"{DISTURBED:.0f} % of the sender's core. Measure again on a quiet machine."
+        )
 
 
 def print_table(summaries: Sequence[Summary]) -> None:
@@ -163,7 +173,7 @@ def as_json(
             "latencies": list(plan.latencies),
             "sides": [side.name for side in plan.sides],
         },
-        "notes": list(describe(plan, cores)),
+        "notes": list(describe(plan, cores, summaries)),
         "goals": goal_lines(plan, summaries),
         "summary": [_plain(one) for one in summaries],
         "rounds": [asdict(one) for one in measured],

@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
-from typing import Final
+from typing import Final, NamedTuple
 
-from bench.load.cores import Cores, choose_cores
+from bench.load.cores import Cores, busy_clock, choose_cores, pinned
 from bench.load.generator import LoadError
 from bench.push.order import Order
 from bench.push.platform import SimulatedPlatform, simulated_platform
@@ -46,6 +46,8 @@ class Measurement:
     sender_cpu: float
     """Seconds of a processor that the sender took."""
     platform_cpu: float
+    others: float | None
+    """What something else took of the sender's core, in percent; None: not known."""
     missing: int
     """Messages that no user received."""
     duplicates: int
@@ -79,10 +81,12 @@ def run(plan: Plan, progress: Callable[[Measurement], None]) -> tuple[list[Measu
             raise LoadError(f"{side.name} needs {package}: pip install {package}, or --only others")
     cores = choose_cores()
     measured = []
-    for number, latency, side in product(range(1, plan.rounds + 1), plan.latencies, plan.sides):
-        one = measure(side, latency, number, plan.sends, cores)
-        measured.append(one)
-        progress(one)
+    # Not where the sender is, which has its core to itself.
+    with pinned(cores.server):
+        for number, latency, side in product(range(1, plan.rounds + 1), plan.latencies, plan.sides):
+            one = measure(side, latency, number, plan.sends, cores)
+            measured.append(one)
+            progress(one)
     return measured, cores
 
 
@@ -95,16 +99,9 @@ def measure(side: Side, latency: float, number: int, sends: int, cores: Cores) -
         with side.start(order, cores) as sender:
             before = platform.received()
             if before.all != order.warm_up:
-                raise LoadError(
-                    f"{side.name}: {before.all} messages of {order.warm_up} arrived before it began"
-                )
-            cpu, platform_cpu = sender.cpu(), platform.cpu()
-            started = time.perf_counter()
-            sender.begin()
-            errors = _wait(platform, sender, before.all + count)
-            seconds = time.perf_counter() - started
-            cpu, platform_cpu = sender.cpu() - cpu, platform.cpu() - platform_cpu
-            errors = errors if errors is not None else _end(sender)
+                told = f"{before.all} messages of {order.warm_up} arrived before it began"
+                raise LoadError(f"{side.name}: {told}")
+            timed = _time(platform, sender, before.all + count, cores)
         after = platform.received()
     return Measurement(
         side=side.name,
@@ -112,12 +109,44 @@ def measure(side: Side, latency: float, number: int, sends: int, cores: Cores) -
         round=number,
         sends=count,
         in_flight=in_flight,
-        seconds=seconds,
-        sender_cpu=cpu,
-        platform_cpu=platform_cpu,
+        seconds=timed.seconds,
+        sender_cpu=timed.sender,
+        platform_cpu=timed.platform,
+        others=timed.others,
         missing=count - (after.distinct - before.distinct),
         duplicates=after.duplicates,
-        errors=dict(errors),
+        errors=dict(timed.errors),
+    )
+
+
+class _Timed(NamedTuple):
+    """What a sender took."""
+
+    seconds: float
+    sender: float
+    """Seconds of a processor."""
+    platform: float
+    others: float | None
+    """Percent of the sender's core."""
+    errors: Counter[str]
+
+
+def _time(platform: SimulatedPlatform, sender: Sender, wanted: int, cores: Cores) -> _Timed:
+    """Let a sender begin, and wait until the ledger has so many messages."""
+    busy = busy_clock(cores.generator)
+    clocks = (sender.cpu, platform.cpu, lambda: busy() or 0.0, time.perf_counter)
+    at_first = [clock() for clock in clocks]
+    sender.begin()
+    errors = _wait(platform, sender, wanted)
+    cpu, platform_cpu, core, seconds = (
+        clock() - first for clock, first in zip(clocks, at_first, strict=True)
+    )
+    return _Timed(
+        seconds,
+        cpu,
+        platform_cpu,
+        None if busy() is None else max(0.0, 100 * (core - cpu) / seconds),
+        _end(sender) if errors is None else errors,
     )
 
 

@@ -16,7 +16,14 @@ from bench.load.generator import LoadError
 from bench.push.__main__ import main
 from bench.push.order import Order, body, check, open_id
 from bench.push.platform import simulated_platform
-from bench.push.report import as_json, goal_lines, markdown_table, summaries_of, summarise
+from bench.push.report import (
+    as_json,
+    describe,
+    goal_lines,
+    markdown_table,
+    summaries_of,
+    summarise,
+)
 from bench.push.runner import Measurement, Plan, measure, run
 from bench.push.sides import SIDES, TRANSPORT, WECHATPY, Client, ClientSide, Sender, Side
 from gateway.simulator.api.world import OPEN_ID
@@ -33,6 +40,7 @@ def measurement(side: str, number: int, rate: float) -> Measurement:
         seconds=1.0,
         sender_cpu=0.5,
         platform_cpu=0.5,
+        others=0.0,
         missing=0,
         duplicates=0,
         errors={},
@@ -71,8 +79,11 @@ def test_ratios_are_taken_within_each_round_and_judged() -> None:
         "goal: gateway-transport at least 8 x wechatpy at 50 ms: met (9.0)"
     ]
     assert goal_lines(Plan(sides=[SIDES[WECHATPY], SIDES[TRANSPORT]]), summaries) == []
-    saturated = summarise([replace(one, platform_cpu=0.99) for one in measured])
-    assert goal_lines(PLAN, saturated)[0].endswith("met (9.0), but the platform was at its end")
+    doubted = summarise([replace(one, platform_cpu=0.99, others=20.0) for one in measured])
+    assert goal_lines(PLAN, doubted)[0].endswith(
+        "met (9.0), but the machine was not quiet and the platform was at its end"
+    )
+    assert "In 6 of 6 measurements" in list(describe(PLAN, NOT_PINNED, doubted))[-1]
     assert "| 22,800 once each | 0 |" in markdown_table(summaries)
 
 
