@@ -134,18 +134,22 @@ class _Timed(NamedTuple):
 def _time(platform: SimulatedPlatform, sender: Sender, wanted: int, cores: Cores) -> _Timed:
     """Let a sender begin, and wait until the ledger has so many messages."""
     busy = busy_clock(cores.generator)
-    clocks = (sender.cpu, platform.cpu, lambda: busy() or 0.0, time.perf_counter)
+
+    def core() -> float:
+        return busy() or 0.0
+
+    clocks: list[Callable[[], float]] = [sender.cpu, platform.cpu, core, time.perf_counter]
     at_first = [clock() for clock in clocks]
     sender.begin()
     errors = _wait(platform, sender, wanted)
-    cpu, platform_cpu, core, seconds = (
+    cpu, platform_cpu, all_cpu, seconds = (
         clock() - first for clock, first in zip(clocks, at_first, strict=True)
     )
     return _Timed(
         seconds,
         cpu,
         platform_cpu,
-        None if busy() is None else max(0.0, 100 * (core - cpu) / seconds),
+        None if busy() is None else max(0.0, 100 * (all_cpu - cpu) / seconds),
         _end(sender) if errors is None else errors,
     )
 
