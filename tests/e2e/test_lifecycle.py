@@ -21,6 +21,7 @@ import pytest
 from gateway.simulator.platform import Outcome, Platform
 from tests.cli.running import Command
 from tests.e2e.server import ACCOUNTS, ROOT, Server, running
+from tests.e2e.test_background import _until
 from tests.e2e.test_serving import _make
 from tests.support import AES_KEY, OPEN_ID, TOKEN, fresh_text, make_sender
 
@@ -82,18 +83,15 @@ def test_threads_do_not_interrupt_each_other_unless_the_settings_want_it(
 
 def test_two_workers_answer_and_one_that_dies_is_replaced(tmp_path: Path) -> None:
     with running("workers", tmp_path) as server:
+        # Of two workers the first one to be ready answers for both.
+        _until(lambda: server.log.count("gateway ready") == 2)
         children = _children(server.process.pid)
         assert len(children) == 2
         os.kill(children[0], signal.SIGKILL)
-        until = time.monotonic() + 20
-        while time.monotonic() < until:
-            now = _children(server.process.pid)
-            # Two were ready at the start, and the third is the one in the dead one's place.
-            ready = server.log.count("gateway ready")
-            if len(now) == 2 and children[0] not in now and ready == 3:
-                break
-            time.sleep(0.1)
-        assert len(_children(server.process.pid)) == 2
+        _until(lambda: server.log.count("gateway ready") == 3)
+        now = _children(server.process.pid)
+        assert len(now) == 2
+        assert children[0] not in now
         for number in range(20):
             outcome = _send(server, f"n{number}")
             assert outcome.reply is not None
@@ -306,15 +304,14 @@ def unanswered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[Unan
     folder = tmp_path_factory.mktemp("unanswered")
     (folder / "gateway.toml").write_text(ACCOUNTS, encoding="utf-8")
 
-    def send() -> Unanswered:
+    def send(url: str) -> Unanswered:
         started = time.monotonic()
-        with socket.create_server(("127.0.0.1", 0)) as mute:
-            url = f"http://127.0.0.1:{mute.getsockname()[1]}/wechat/main"
-            ran = _gateway("simulate", "text", "hi", "--url", url, cwd=folder)
+        ran = _gateway("simulate", "text", "hi", "--url", url, cwd=folder)
         return Unanswered(ran, time.monotonic() - started)
 
-    with ThreadPoolExecutor(1) as thread:
-        yield thread.submit(send)
+    # Whoever wants other tests alone does not wait: behind them the socket is closed first.
+    with ThreadPoolExecutor(1) as thread, socket.create_server(("127.0.0.1", 0)) as mute:
+        yield thread.submit(send, f"http://127.0.0.1:{mute.getsockname()[1]}/wechat/main")
 
 
 def test_the_simulator_waits_five_seconds_and_tries_three_times(
