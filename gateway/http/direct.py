@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from gateway.errors import Reason
 from gateway.http.asgi import is_callback
-from gateway.http.callback import BODY_SECONDS, CallbackEndpoint
+from gateway.http.callback import BODY_SECONDS, REFUSED, CallbackEndpoint
 from gateway.http.eager import Eager
 from gateway.http.rsgi_request import RsgiRequest, declared_size
 
@@ -88,9 +88,12 @@ class Direct:
                 body = future.result()
             except asyncio.CancelledError:
                 refuse(request, Reason.SLOW)
-            except Exception:
-                # The client went away, and there is nobody left to answer.
-                return
+            except Exception as gone:
+                # The client went away. The future keeps the error, whose traceback would keep this
+                # frame and with it the request, for good: Granian would count its connection as
+                # open, take no more behind 1,024 of them, and not end when it is asked to.
+                gone.__traceback__ = None
+                request.answer(REFUSED)
             else:
                 begin(handle(request, body))
 

@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -80,9 +81,16 @@ def test_what_is_no_callback_of_an_account_has_its_status(
         assert status in _answer(connection)
 
 
-def test_many_that_go_away_while_their_bodies_are_read_harm_nobody(server: Server) -> None:
-    for _ in range(50):
-        with socket.create_connection(("127.0.0.1", server.port)) as connection:
-            connection.sendall(_head(100) + b"<xml>")
-    assert server.ask("GET", "/health/ready")[0] == 200
-    assert server.ask("POST", "/wechat/main", b"<xml/>")[0] == 403
+@pytest.mark.parametrize("kind", ["rsgi", "rsgi-tasks"])
+def test_many_that_go_away_while_their_bodies_are_read_harm_nobody(
+    kind: str, tmp_path: Path
+) -> None:
+    """More than the server takes at once; and it ends when it is asked to, without being killed."""
+    with running(kind, tmp_path) as server:
+        for _ in range(1100):
+            with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+                connection.sendall(_head(100) + b"<xml>")
+        assert server.ask("GET", "/health/ready")[0] == 200
+        assert server.ask("POST", "/wechat/main", b"<xml/>")[0] == 403
+        assert server.stop() == 0
+    assert "Killing" not in server.log
