@@ -6,10 +6,10 @@ from pathlib import Path
 
 from gateway.outbound.budgets import Rate
 from gateway.outbound.gates import Route
-from gateway.outbound.jobs import Ask, Channel, State
+from gateway.outbound.jobs import Ask, Channel, Settled, State, Wanted
 from gateway.simulator.api.faults import ApiFault
 from gateway.simulator.api.quotas import Quota
-from tests.outbound.desk import TEMPLATE, Desk, desk
+from tests.outbound.desk import SECRET, Desk, desk
 from tests.outbound.pool import ACCOUNT, DATA, QUICK, Workers, user, workers
 
 ENDS = (State.SENT, State.FAILED, State.EXPIRED, State.DEAD, State.AMBIGUOUS)
@@ -56,14 +56,21 @@ def test_several_workers_share_what_there_is(tmp_path: Path) -> None:
 
 def test_whatever_goes_wrong_each_user_gets_a_template_message_once(tmp_path: Path) -> None:
     async def scenario(at: Desk, pool: Workers) -> None:
-        at.faults.rates = dict.fromkeys(
-            [one for one in ApiFault if one not in (ApiFault.DAILY, ApiFault.MINUTE)], 0.05
-        )
         await pool.start()
-        await pool.shipped(*range(300))
+        await pool.shipped(0)
+        await pool.until(State.SENT)
+        kinds = (
+            *(ApiFault.BUSY, ApiFault.STATUS, ApiFault.RESET_BEFORE),
+            *(ApiFault.RESET_AFTER, ApiFault.HALF),
+        )
+        at.faults.rates = dict.fromkeys(kinds, 0.05)
+        await pool.shipped(*range(1, 200))
+        at.account.tokens.kill()
         done = await pool.until(State.SENT)
-        assert received(at) == {user(number): 1 for number in range(300)}
+        assert received(at) == {user(number): 1 for number in range(200)}
         assert max(one.tries for one in done) > 1
+        # Whoever was told of nothing was asked again, and told the same.
+        assert len({one.message_id for one in done}) == 200
 
     _play(tmp_path, scenario, terms=QUICK._replace(max_attempts=50))
 
@@ -127,7 +134,7 @@ def test_an_account_that_is_not_set_up_makes_few_dead_letters_of_a_backlog(
     tmp_path: Path,
 ) -> None:
     async def scenario(at: Desk, pool: Workers) -> None:
-        del at.account.templates[TEMPLATE.id]
+        at.account.secret = "another since yesterday"  # made up
         await pool.shipped(*range(100))
         await pool.start()
         while not await pool.all(State.DEAD):
@@ -135,11 +142,15 @@ def test_an_account_that_is_not_set_up_makes_few_dead_letters_of_a_backlog(
         await asyncio.sleep(0.3)
         dead = await pool.all(State.DEAD)
         assert len(dead) <= 4
-        assert dead[0].reason.startswith("config: 40037")
-        at.account.templates[TEMPLATE.id] = TEMPLATE
+        assert dead[0].reason.startswith("config: 40125")
+        at.account.secret = SECRET
         at.clock.offset += 61
         while len(await pool.all(State.SENT)) + len(dead) < 100:
             await asyncio.sleep(0.02)
+        # Those are sent once somebody says so.
+        assert await pool.records.retry(Wanted(states=(State.DEAD,)), 100, at.clock()) == len(dead)
+        await pool.until(State.SENT)
+        assert received(at) == {user(number): 1 for number in range(100)}
 
     _play(tmp_path, scenario, concurrency=4)
 
@@ -250,21 +261,20 @@ def test_the_jobs_of_a_worker_that_died_are_finished_by_another(tmp_path: Path) 
 
 
 def test_retries_do_not_hold_up_first_attempts(tmp_path: Path) -> None:
-    """Users whose messages fail for now are many; a message to another one goes out at once."""
-
     async def scenario(at: Desk, pool: Workers) -> None:
-        at.faults.rates = {ApiFault.STATUS: 1.0}
-        await pool.start()
         await pool.shipped(*range(50))
-        while min(len(one.attempts) for one in await pool.all()) < 1:
-            await asyncio.sleep(0.02)
-        at.faults.rates = {}
+        await pool.queue.beat("before", 60)
+        failed = await pool.queue.claim("before", [Ask(ACCOUNT, Channel.TEMPLATE, 50, 0)], 50)
+        now = at.clock()
+        again = [Settled(one.id, State.QUEUED, now, "busy", 1, None, ()) for one in failed]
+        assert len(await pool.queue.settle("before", again)) == 50
         await pool.shipped(99)
+        await pool.start()
         await pool.until(State.SENT)
         order = [one.open_id for one in at.account.ledger.received]
-        assert order.index(user(99)) < 30
+        assert order.index(user(99)) < 4
 
-    _play(tmp_path, scenario, concurrency=4, terms=QUICK._replace(max_attempts=100))
+    _play(tmp_path, scenario, concurrency=4)
 
 
 def test_a_message_of_high_priority_overtakes_those_that_wait(tmp_path: Path) -> None:
