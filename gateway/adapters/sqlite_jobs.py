@@ -48,7 +48,7 @@ CREATE TABLE IF NOT EXISTS push_queue (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS push_queue_due
     ON push_queue (account, channel, lane, priority, due, id) WHERE worker IS NULL;
-CREATE INDEX IF NOT EXISTS push_queue_worker ON push_queue (worker) WHERE worker IS NOT NULL;
+CREATE INDEX IF NOT EXISTS push_queue_held ON push_queue (id) WHERE worker IS NOT NULL;
 CREATE TABLE IF NOT EXISTS push_workers (
     worker TEXT NOT NULL PRIMARY KEY,
     holds_until REAL NOT NULL

@@ -42,16 +42,16 @@ _BEAT: Final = """
 INSERT INTO push_workers (worker, holds_until) VALUES (?, ?)
 ON CONFLICT (worker) DO UPDATE SET holds_until = excluded.holds_until
 """
-_DUE: Final = """
-SELECT id FROM push_queue WHERE worker IS NULL AND account = ? AND channel = ? AND lane = ?
-    AND priority = ? AND due <= ? ORDER BY due, id LIMIT ?
-"""
-_ORPHANS: Final = """
-SELECT id FROM push_queue WHERE worker IN (
-    SELECT DISTINCT o.worker FROM push_queue o LEFT JOIN push_workers w USING (worker)
-    WHERE o.worker IS NOT NULL AND coalesce(w.holds_until < ?, TRUE)
-) ORDER BY id LIMIT ?
-"""
+# The order of the joins is given: by the index of what is due, and to its jobs from there.
+_DUE: Final = (
+    HELD.replace(" JOIN ", " CROSS JOIN ")
+    + " WHERE q.worker IS NULL AND q.account = ? AND q.channel = ? AND q.lane = ? "
+    "AND q.priority = ? AND q.due <= ? ORDER BY q.due, q.id LIMIT ?"
+)
+_ORPHANS: Final = (
+    HELD + " LEFT JOIN push_workers w USING (worker) "
+    "WHERE q.worker IS NOT NULL AND coalesce(w.holds_until < ?, TRUE) ORDER BY q.id LIMIT ?"
+)
 _TAKE: Final = "UPDATE push_queue SET worker = ? WHERE id = ?"
 _ENDED: Final = "DELETE FROM push_queue WHERE id = ? AND worker = ?"
 _AGAIN: Final = "UPDATE push_queue SET worker = NULL, lane = ?, due = ? WHERE id = ? AND worker = ?"
@@ -108,14 +108,15 @@ class SqliteQueue:
     async def claim(self, worker: str, asks: Sequence[Ask], limit: int) -> list[Held]:
         """Give a worker jobs that are due."""
         now = self._clock()
-        # Looked at first without the lock that writers wait for: most often nothing is due.
-        return await self._take(worker, lambda database: _due(database, asks, limit, now))
+        return await self._take(
+            worker, lambda database, most: _due(database, asks, most, now), limit
+        )
 
     async def orphans(self, worker: str, limit: int) -> list[Held]:
         """Give a worker jobs of workers that are gone."""
         now = self._clock()
         return await self._take(
-            worker, lambda database: database.execute(_ORPHANS, (now, limit)).fetchall()
+            worker, lambda database, most: database.execute(_ORPHANS, (now, most)).fetchall(), limit
         )
 
     async def settle(self, worker: str, settled: Sequence[Settled]) -> list[str]:
@@ -159,15 +160,18 @@ class SqliteQueue:
         await self._file.close()
 
     async def _take(
-        self, worker: str, find: Callable[[sqlite3.Connection], list[tuple[str]]]
+        self,
+        worker: str,
+        find: Callable[[sqlite3.Connection, int], list[tuple[Any, ...]]],
+        limit: int,
     ) -> list[Held]:
         def take(database: sqlite3.Connection) -> list[Held]:
-            if not find(database):
+            # Looked at first without the lock that writers wait for: most often nothing is due.
+            if not find(database, 1):
                 return []
             self._file.begin(database, durable=False)
-            ids = find(database)
-            database.executemany(_TAKE, [(worker, id_) for (id_,) in ids])
-            rows = [database.execute(f"{HELD} WHERE q.id = ?", one).fetchone() for one in ids]
+            rows = find(database, limit)
+            database.executemany(_TAKE, [(worker, row[0]) for row in rows])
             database.execute("COMMIT")
             return [held_of(row) for row in rows]
 
@@ -193,9 +197,9 @@ def _add(database: sqlite3.Connection, job: Job) -> Added:
 
 def _due(
     database: sqlite3.Connection, asks: Sequence[Ask], limit: int, now: float
-) -> list[tuple[str]]:
-    """Return the ids that a worker gets, by priority and then the order of their times."""
-    found: list[tuple[str]] = []
+) -> list[tuple[Any, ...]]:
+    """Return the rows that a worker gets, by priority and then the order of their times."""
+    found: list[tuple[Any, ...]] = []
     for account, channel, wanted, retries in asks:
         end = min(limit, len(found) + wanted)
         for lane, most in ((Lane.RETRY, retries), (Lane.FIRST, wanted)):

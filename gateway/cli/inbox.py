@@ -1,11 +1,9 @@
 """``gateway inbox``: what waits, what failed for good, and what to do with it."""
 
 import asyncio
-import re
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from rich.text import Text
 
 from gateway.app.stores import MEMORY, stores_of
 from gateway.cli.options import config_option
+from gateway.cli.times import age, shown_time
 from gateway.errors import SettingsError, StoreDown
 from gateway.inbound.dead_letters import discard as discard_letters
 from gateway.inbound.dead_letters import retry as retry_letters
@@ -25,7 +24,6 @@ from gateway.inbound.ports import DeadLetter, Wanted
 from gateway.inbound.runtime import Stores
 from gateway.settings import load_settings
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _SHOWN = ("id", "account", "type", "tries", "buried", "reason")
 
 
@@ -71,16 +69,6 @@ def _with_stores(
     return config_option(command)
 
 
-def _age(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:
-    """Return the time that was so long ago, in Unix seconds."""
-    if value is None:
-        return None
-    match = re.fullmatch(r"(\d{1,9})([smhd])", value)
-    if match is None:
-        raise click.BadParameter("write it like 30s, 15m, 6h or 2d")
-    return max(0.0, time.time() - int(match[1]) * _UNITS[match[2]])
-
-
 def _filtered(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options that say which dead letters are meant."""
     options = (
@@ -89,8 +77,8 @@ def _filtered(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--account", help="Of this account, by its name in the settings."),
         click.option("--type", "kind", help="Of this type, such as Text or Subscribe."),
         click.option("--reason", help="Whose reason begins so, such as failed or account."),
-        click.option("--since", callback=_age, metavar="AGE", help="Younger: 30s, 15m, 6h, 2d."),
-        click.option("--before", callback=_age, metavar="AGE", help="Older."),
+        click.option("--since", callback=age, metavar="AGE", help="Younger: 30s, 15m, 6h, 2d."),
+        click.option("--before", callback=age, metavar="AGE", help="Older."),
     )
     for option in reversed(options):
         command = option(command)
@@ -241,11 +229,7 @@ def _shown(letter: DeadLetter) -> dict[str, Any]:
         "account": letter.entry.account,
         "type": letter.entry.kind,
         "tries": letter.deliveries,
-        "stored": _time(letter.stored_at),
-        "buried": _time(letter.buried_at),
+        "stored": shown_time(letter.stored_at),
+        "buried": shown_time(letter.buried_at),
         "reason": letter.reason,
     }
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -55,9 +55,11 @@ class Attempts:
     async def send(self, held: Held) -> Settled:
         """Send a job, unless it is too late for that; return what becomes of it."""
         began = self._clock()
-        if (decision := before_sending(_tried(held), began)) is not None:
-            self._gates.skipped(Route(held.account, held.channel))
-            return self._decided(held, decision, began)
+        if (held.expires_at or held.maybe_sent_at) is not None:
+            decision = before_sending(_tried(held), began)
+            if decision is not None:
+                self._gates.skipped(Route(held.account, held.channel))
+                return self._decided(held, decision, began)
         try:
             answer = await self._senders[held.account].post(held.path, held.body, retries=_ONCE)
         except ApiError as error:

@@ -55,6 +55,11 @@ class Breaker:
         self._failures = 0
         self._openings = 0
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it lets all through."""
+        return self._until is None
+
     def state(self, now: float) -> State:
         """Return what it lets through."""
         if self._until is None:

@@ -120,7 +120,11 @@ class Gates:
 
     def answered(self, route: Route, error: ApiError | None = None) -> None:
         """Note how an attempt ended, for the route's breaker."""
-        breaker, now = self._breaker(route), self._clock()
+        breaker = self._breaker(route)
+        if error is None and breaker.is_closed:
+            breaker.succeeded()
+            return
+        now = self._clock()
         before = breaker.state(now)
         if isinstance(error, AccountRejected):
             breaker.trip(now, TRIPPED_SECONDS)
