@@ -18,6 +18,7 @@ from bench.load.cores import Cores, cpu_seconds, pinned, processes_of_group
 from bench.load.generator import LoadError
 from bench.push.order import Order
 from bench.push.platform import environment
+from bench.push.worker import WorkerSide, postgres_store, sqlite_store
 
 _READY_SECONDS: Final = 60.0
 
@@ -180,6 +181,18 @@ SIDES: Final[Mapping[str, Side]] = {
             "gateway, its API client alone",
             "WeChatApi.post from tasks on uvloop; stores nothing: the dispatcher's ceiling",
             client="gateway",
+        ),
+        WorkerSide(
+            name="gateway-sqlite",
+            title="gateway worker, SQLite",
+            setup="its jobs in a file, each claimed and settled there, in batches",
+            store=sqlite_store,
+        ),
+        WorkerSide(
+            name="gateway-postgres",
+            title="gateway worker, Postgres",
+            setup="its jobs in Postgres, which shares the platform's core; waits for the disk",
+            store=postgres_store,
         ),
         _client("aiohttp", "aiohttp", "one session on uvloop, its URL made once"),
         _client(

@@ -102,6 +102,7 @@ def work(settings: Settings, bot: Bot, concurrency: int, sends: int) -> bool:
 
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, end, number)
+        settle_memory()
         await process.start()
         _log.info(
             "worker ready store=%s concurrency=%d sends=%d",
