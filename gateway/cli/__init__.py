@@ -4,6 +4,7 @@ import sys
 
 import rich_click as click
 
+from gateway.cli.api_key import api_key
 from gateway.cli.check import check, doctor, version
 from gateway.cli.demo import demo
 from gateway.cli.explain import settings
@@ -33,6 +34,7 @@ def gateway() -> None:
     gateway simulate text "你好"         send it what WeChat would send
     gateway simulate platform           be WeChat's API, on this machine
     gateway templates check             whether what is pushed to users is sound
+    gateway api-key new NAME --scope …  a key for a service that pushes messages over HTTP
     gateway token status                the access tokens that WeChat's API is called with
     gateway doctor                      find out what is wrong, and how to mend it
     """
@@ -40,7 +42,7 @@ def gateway() -> None:
 
 for command in (
     *(serve, worker, inbox, migrate, token, templates, simulate),
-    *(check, doctor, settings, demo, version),
+    *(api_key, check, doctor, settings, demo, version),
 ):
     gateway.add_command(command)
 

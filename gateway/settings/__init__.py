@@ -31,6 +31,7 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError as SourceError
 
 from gateway.errors import SettingsError
+from gateway.settings.api_keys import ApiKeySettings, check_api_keys
 from gateway.settings.producers import REPLAY_SECONDS, EventsSettings, ProducerSettings
 from gateway.settings.sections import (
     AccountSettings,
@@ -88,6 +89,9 @@ class Settings(BaseSettings):
     producers: dict[Name, ProducerSettings] = {}
     """The services that may POST events to /events, by name; without one there is no /events. Names
     are as those of accounts."""
+    api_keys: dict[Name, ApiKeySettings] = {}
+    """Who may use the HTTP API of pushing; without one there is no /push. Names are as those of
+    accounts, and stand in log lines."""
     accounts: dict[Name, AccountSettings] = Field(min_length=1)
     """The accounts by name. Each is served at /wechat/NAME; while it is the only one, at /wechat
     too. A name is of lower-case letters, digits, and single ``-`` or ``_`` between them."""
@@ -101,11 +105,12 @@ SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "push": PushSettings,
     "events": EventsSettings,
     "producers": ProducerSettings,
+    "api_keys": ApiKeySettings,
     "accounts": AccountSettings,
 }
 """The sections by name."""
 
-NAMED: Final = frozenset(("producers", "accounts"))
+NAMED: Final = frozenset(("producers", "api_keys", "accounts"))
 """The sections of which there are many, each with a name."""
 
 
@@ -160,6 +165,7 @@ def _load(config: Path | None) -> Settings:
         settings = Located()  # type: ignore[call-arg]  # every value comes from the sources
         check_sinks(settings.sinks, settings.accounts)
         _check_producers(settings)
+        check_api_keys(settings.api_keys, settings.accounts)
         return settings
     except ValidationError as wrong:
         raise SettingsError(*(_line(error) for error in wrong.errors())) from None
@@ -306,6 +312,7 @@ def _unread(said: str) -> str:
         "push": "PUSH__TEMPLATES",
         "events": "EVENTS__MAX_BODY",
         "producers": "PRODUCERS__BILLING__SECRET",
+        "api_keys": "API_KEYS__CRM__HASH",
     }.get(field[1], "ACCOUNTS__MAIN__TOKEN")
     return (
         f"{field[1]}: {_PREFIX}{field[1].upper()} is not JSON; "

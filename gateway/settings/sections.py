@@ -171,6 +171,9 @@ class PushSettings(Section):
     keep_days: int = Field(default=30, ge=1)
     """How long it is kept what became of each message; what a message said is gone once it is
     sent."""
+    max_body: int = Field(default=8_388_608, ge=1024, le=1 << 26)
+    """Bytes of what is sent to /push/messages at once; more is answered 413. Batches have no
+    bound."""
 
     @model_validator(mode="after")
     def _check_together(self) -> "PushSettings":

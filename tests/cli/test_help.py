@@ -33,6 +33,7 @@ def test_the_commands_are_those_that_were_promised() -> None:
         *(("simulate", name) for name in simulated.split()),
         *(("inbox", name) for name in ("status", "dead-letters", "retry", "discard")),
         *(("token", name) for name in ("status", "refresh")),
+        *(("api-key",), ("api-key", "new")),
         *(("templates", name) for name in ("check", "preview")),
     }
 
