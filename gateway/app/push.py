@@ -59,7 +59,7 @@ class Outbound:
                 ),
                 self._gates,
                 [Route(account, channel) for account in accounts for channel in Channel],
-                Pool(concurrency),
+                Pool(concurrency, lease=settings.push.lease),
                 name.hex(),
                 clock=time.time,
             )

@@ -1,7 +1,7 @@
 """The worker pool: claims jobs in batches, sends them, and sees to it that each ends in a state.
 
-A process that dies leaves its jobs to the others, once it has not said for LEASE_SECONDS that it is
-still there. What it was about to say of a job then is void, so that no job ends twice.
+A process that dies leaves its jobs to the others, once it has not said for a lease's time that it
+is still there. What it was about to say of a job then is void, so that no job ends twice.
 """
 
 import asyncio
@@ -17,9 +17,6 @@ from gateway.outbound.jobs import Ask, Held, Settled
 from gateway.outbound.ports import JobQueue
 
 _log = logging.getLogger("gateway.outbound")
-
-LEASE_SECONDS: Final = 30.0
-BEAT_SECONDS: Final = LEASE_SECONDS / 3
 
 IDLE_SECONDS: Final = 1.0
 """Between two looks for jobs whose time has come; those that are new are told of."""
@@ -41,13 +38,18 @@ class Pool(NamedTuple):
     """The share of what is claimed that may be retries while first attempts wait."""
     one_account: float = 0.5
     """The share that one account may have while there are others."""
+    lease: float = 30.0
+    """Seconds that it holds its jobs without saying so again; more than a call may take."""
 
 
 class Settling:
     """Says in the store what became of jobs, batch by batch."""
 
-    def __init__(self, queue: JobQueue, worker: str, *, on_room: Callable[[], None]) -> None:
+    def __init__(
+        self, queue: JobQueue, worker: str, lease: float, *, on_room: Callable[[], None]
+    ) -> None:
         """``on_room`` is called when some are done."""
+        self._lease = lease
         self._queue = queue
         self._worker = worker
         self._on_room = on_room
@@ -78,7 +80,7 @@ class Settling:
 
     async def _say_batch(self, batch: Sequence[Settled]) -> None:
         """Say it, as long as the jobs are surely this worker's; then they are another's."""
-        until = asyncio.get_running_loop().time() + LEASE_SECONDS
+        until = asyncio.get_running_loop().time() + self._lease
         while True:
             try:
                 own = await self._queue.settle(self._worker, batch)
@@ -116,11 +118,12 @@ class Dispatcher:
         self._pool = pool
         self._worker = worker
         self._clock = clock
-        self._settling = Settling(queue, worker, on_room=self._look_around)
+        self._settling = Settling(queue, worker, pool.lease, on_room=self._look_around)
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._of_account: dict[str, int] = {}
         self._wake = asyncio.Event()
         self._running: list[asyncio.Task[None]] = []
+        self._beat = pool.lease / 3
         self._known_until = 0.0
         """By the loop's clock: until when this worker holds its jobs."""
         # A few free places are not worth a claim while others are about to come.
@@ -182,7 +185,7 @@ class Dispatcher:
     async def _claim(self, room: int) -> int:
         """Claim what there is room for, and begin; return how many."""
         # What is claimed has to be this worker's for as long as a send may take, and longer.
-        if room <= 0 or asyncio.get_running_loop().time() > self._known_until - BEAT_SECONDS:
+        if room <= 0 or asyncio.get_running_loop().time() > self._known_until - self._beat:
             return 0
         opened = await self._gates.open(self._wanted(room))
         asks = [Ask(*route, limit, self._retries(limit)) for route, limit in opened]
@@ -244,14 +247,14 @@ class Dispatcher:
         while True:
             began = asyncio.get_running_loop().time()
             try:
-                await self._queue.beat(self._worker, LEASE_SECONDS)
+                await self._queue.beat(self._worker, self._pool.lease)
             except StoreDown as down:
                 _log.warning("%s; nothing is pushed meanwhile", down)
                 await asyncio.sleep(DOWN_SECONDS)
                 continue
-            self._known_until = began + LEASE_SECONDS
+            self._known_until = began + self._pool.lease
             self._wake.set()
-            await asyncio.sleep(BEAT_SECONDS)
+            await asyncio.sleep(self._beat)
 
     async def _take_over(self) -> None:
         """Look for the jobs of workers that are gone, and say what becomes of them."""
@@ -263,7 +266,7 @@ class Dispatcher:
                     for held in orphans:
                         self._settling.add(self._attempts.interrupted(held, now))
                     await self._settling.flush()
-            await asyncio.sleep(BEAT_SECONDS)
+            await asyncio.sleep(self._beat)
 
 
 def _left(opened: Sequence[Opening], held: Sequence[Held]) -> Iterator[Opening]:

@@ -188,6 +188,15 @@ def _check_producers(settings: Settings) -> None:
         )
 
 
+def _check_lease(settings: Settings) -> None:
+    call = settings.api.connect_timeout + settings.api.timeout
+    if settings.push.lease * 2 / 3 <= call:
+        raise SettingsError(
+            f"push.lease: must be more than {1.5 * call:g}, for a call may take {call:g} seconds "
+            "(api.connect_timeout and api.timeout), and has to end while its worker holds it"
+        )
+
+
 class _DotEnv(DotEnvSettingsSource):
     """The ``.env`` file, its other variables left alone: they are other programs'."""
 

@@ -168,6 +168,9 @@ class PushSettings(Section):
     max_age: int = Field(default=86_400, ge=60)
     """Seconds from its creation, after which a message that failed is not tried again. One that
     waits for a limit of WeChat's has not failed."""
+    lease: float = Field(default=30.0, ge=1, le=600)
+    """Seconds after which the messages of a worker that does not report any more are another one's:
+    it died, or its store is out of its reach. It reports three times in that time."""
     keep_days: int = Field(default=30, ge=1)
     """How long it is kept what became of each message; what a message said is gone once it is
     sent."""
