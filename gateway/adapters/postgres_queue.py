@@ -6,7 +6,7 @@ that those of the workers do not matter. Batches go in the order of their ids, s
 that meet wait for each other, and do not lock each other out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -137,6 +137,14 @@ SET state = own.state, reason = own.reason, tries = own.tries, attempts = own.at
 FROM own WHERE j.id = own.id
 RETURNING j.id::text
 """
+_PUT_BACK: Final = """
+WITH own AS MATERIALIZED (
+    SELECT id FROM gateway_push_queue WHERE worker = $1 AND id <> ALL($2::uuid[])
+    ORDER BY id FOR UPDATE
+), back AS (
+    UPDATE gateway_push_queue q SET worker = NULL FROM own WHERE q.id = own.id RETURNING 1
+) SELECT count(*) FROM back
+"""
 _FORGET: Final = """
 DELETE FROM gateway_push_workers w WHERE w.worker = $1
     OR w.holds_until < now() - interval '1 day'
@@ -209,6 +217,11 @@ class PostgresQueue:
         columns = [*zip(*map(_settled_row, in_order), strict=True)]
         rows = await self._link.run(lambda database: database.fetch(_SETTLE, worker, *columns))
         return [row[0] for row in rows]
+
+    async def put_back(self, worker: str, known: Collection[str]) -> int:
+        """Put back what a worker has without knowing of it."""
+        ids = list(known)
+        return int(await self._link.run(lambda database: database.fetchval(_PUT_BACK, worker, ids)))
 
     async def leave(self, worker: str) -> None:
         """Forget a worker."""

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,6 +60,10 @@ UPDATE push_jobs SET state = ?2, reason = ?3, tries = ?4, maybe_sent_at = ?5, at
     message_id = coalesce(?7, message_id), ended_at = iif(?2 = 'queued', NULL, ?8),
     body = iif(?2 = 'sent', NULL, body)
 WHERE id = ?1
+"""
+_PUT_BACK: Final = """
+UPDATE push_queue SET worker = NULL WHERE worker = ?
+    AND id NOT IN (SELECT value FROM json_each(?))
 """
 _FORGET: Final = """
 DELETE FROM push_workers WHERE worker = ?1 OR holds_until < ?2 - 86400
@@ -130,6 +134,11 @@ class SqliteQueue:
 
         return await self._file.run(settle) if settled else []
 
+    async def put_back(self, worker: str, known: Collection[str]) -> int:
+        """Put back what a worker has without knowing of it."""
+        given = (worker, msgspec.json.encode(list(known)).decode())
+        return await self._change(lambda database: database.execute(_PUT_BACK, given))
+
     async def leave(self, worker: str) -> None:
         """Forget a worker."""
         now = self._clock()
@@ -177,13 +186,16 @@ class SqliteQueue:
 
         return await self._file.run(take)
 
-    async def _change(self, change: Callable[[sqlite3.Connection], Any]) -> None:
-        def work(database: sqlite3.Connection) -> None:
-            self._file.begin(database, durable=False)
-            change(database)
-            database.execute("COMMIT")
+    async def _change(self, change: Callable[[sqlite3.Connection], sqlite3.Cursor]) -> int:
+        """Change rows; return how many were."""
 
-        await self._file.run(work)
+        def work(database: sqlite3.Connection) -> int:
+            self._file.begin(database, durable=False)
+            changed = change(database).rowcount
+            database.execute("COMMIT")
+            return changed
+
+        return await self._file.run(work)
 
 
 def _add(database: sqlite3.Connection, job: Job) -> Added:

@@ -55,12 +55,12 @@ class Settling:
         self._on_room = on_room
         self._waiting: list[Settled] = []
         self._saying: asyncio.Task[None] | None = None
-        self.open = 0
+        self.open: set[str] = set()
         """Jobs that nothing is said of in the store yet."""
 
     def add(self, settled: Settled) -> None:
         """Say it with the next batch."""
-        self.open += 1
+        self.open.add(settled.id)
         self._waiting.append(settled)
         if self._saying is None or self._saying.done():
             self._saying = asyncio.create_task(self._say())
@@ -75,7 +75,7 @@ class Settling:
             batch = self._waiting[:SETTLED_AT_ONCE]
             del self._waiting[:SETTLED_AT_ONCE]
             await self._say_batch(batch)
-            self.open -= len(batch)
+            self.open.difference_update(one.id for one in batch)
             self._on_room()
 
     async def _say_batch(self, batch: Sequence[Settled]) -> None:
@@ -124,6 +124,8 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._running: list[asyncio.Task[None]] = []
         self._beat = pool.lease / 3
+        self._is_unsure = False
+        """Whether a claim failed: then it may have jobs of which it does not know."""
         self._known_until = 0.0
         """By the loop's clock: until when this worker holds its jobs."""
         # A few free places are not worth a claim while others are about to come.
@@ -164,7 +166,7 @@ class Dispatcher:
                 await self._queue.leave(self._worker)
 
     def _room(self) -> int:
-        return self._pool.concurrency - len(self._under_way) - self._settling.open
+        return self._pool.concurrency - len(self._under_way) - len(self._settling.open)
 
     def _look_around(self) -> None:
         if self._room() >= self._few:
@@ -191,7 +193,12 @@ class Dispatcher:
         asks = [Ask(*route, limit, self._retries(limit)) for route, limit in opened]
         held: list[Held] = []
         try:
+            if self._is_unsure:
+                known = (*self._under_way, *self._settling.open)
+                await self._queue.put_back(self._worker, known)
+            self._is_unsure = True
             held = await self._queue.claim(self._worker, asks, room) if asks else []
+            self._is_unsure = False
         finally:
             await self._gates.unused([*_left(opened, held)])
         for one in held:
@@ -257,15 +264,22 @@ class Dispatcher:
             await asyncio.sleep(self._beat)
 
     async def _take_over(self) -> None:
-        """Look for the jobs of workers that are gone, and say what becomes of them."""
+        """Look for the jobs of workers that are gone, and say what becomes of them.
+
+        By a name of its own, which nobody goes on to speak for: what is taken over and comes to
+        nothing is taken over again.
+        """
+        heir = f"{self._worker}-heir"
         while True:
             with suppress(StoreDown):
-                while orphans := await self._queue.orphans(self._worker, SETTLED_AT_ONCE):
+                await self._queue.beat(heir, self._pool.lease)
+                while orphans := await self._queue.orphans(heir, SETTLED_AT_ONCE):
                     _log.warning("%d push jobs of a worker that is gone", len(orphans))
                     now = self._clock()
-                    for held in orphans:
-                        self._settling.add(self._attempts.interrupted(held, now))
-                    await self._settling.flush()
+                    settled = [self._attempts.interrupted(held, now) for held in orphans]
+                    await self._queue.settle(heir, settled)
+                    self._wake.set()
+                await self._queue.leave(heir)
             await asyncio.sleep(self._beat)
 
 

@@ -1,6 +1,6 @@
 """What the sending side asks of the outside: small Protocols, one suite of tests over each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from gateway.outbound.jobs import (
@@ -124,6 +124,12 @@ class JobQueue(Protocol):
 
     async def settle(self, worker: str, settled: Sequence[Settled]) -> list[str]:
         """Say what became of a worker's jobs; return the ids of those that were still its own."""
+
+    async def put_back(self, worker: str, known: Collection[str]) -> int:
+        """Put back what a worker has without knowing of it, as it was; return how many.
+
+        The answer to its claim was lost: it sent none of them.
+        """
 
     async def leave(self, worker: str) -> None:
         """Forget a worker that holds no job any more."""

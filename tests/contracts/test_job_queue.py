@@ -192,6 +192,25 @@ def test_the_jobs_of_a_worker_that_is_gone_are_taken_over_and_what_it_says_then_
     opener.play(scenario)
 
 
+def test_what_a_worker_has_without_knowing_is_put_back_as_it_was(
+    opener: Opener[JobQueue],
+) -> None:
+    async def scenario() -> None:
+        queue = opener.open()
+        await queue.add([job() for _ in range(5)])
+        held = await claim(queue, "a", limit=3)
+        others = await claim(queue, "b", limit=1)
+        assert await queue.put_back("a", [held[0].id]) == 2
+        assert await queue.put_back("a", [held[0].id]) == 0
+        again = await claim(queue, "c")
+        assert {one.id for one in again} > {held[1].id, held[2].id}
+        assert {one.tries for one in again} == {0}
+        assert len(await queue.settle("a", [settled(held[0], State.SENT)])) == 1
+        assert len(await queue.settle("b", [settled(others[0], State.SENT)])) == 1
+
+    opener.play(scenario)
+
+
 def test_a_worker_that_says_so_in_time_keeps_its_jobs(opener: Opener[JobQueue]) -> None:
     async def scenario() -> None:
         queue = opener.open()

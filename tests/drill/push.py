@@ -359,10 +359,10 @@ def _account(world: PushWorld, ids: list[str], jobs: list[Record]) -> Outcome:
         reasons=Counter(
             f"{one.channel} {one.state}: {one.reason}" for one in jobs if one.state not in sent
         ),
-        twice=[f"{one.id} {one.attempts}" for one in jobs if received[one.to] > 1],
-        claimed=[one.id for one in jobs if one.state in sent and not received[one.to]],
+        twice=[_story(world, one) for one in jobs if received[one.to] > 1],
+        claimed=[_story(world, one) for one in jobs if one.state in sent and not received[one.to]],
         denied=[
-            f"{one.id} {one.reason} {one.attempts}"
+            _story(world, one)
             for one in jobs
             if one.state not in (*sent, State.AMBIGUOUS) and received[one.to]
         ],
@@ -372,6 +372,13 @@ def _account(world: PushWorld, ids: list[str], jobs: list[Record]) -> Outcome:
         lost=len(set(ids) - kept),
         harms=world.harms,
     )
+
+
+def _story(world: PushWorld, job: Record) -> str:
+    """Return what happened to a job, by both sides."""
+    got = [f"{one.at:.3f}" for one in world.account.ledger.of(job.to)]
+    tried = [f"{a.at:.3f}+{a.seconds:.3f} {a.outcome}: {a.reason}" for a in job.attempts]
+    return f"{job.id} {job.channel} {job.state}; received at {got}; attempts {tried}"
 
 
 async def drill(
@@ -392,7 +399,8 @@ async def drill(
         world.faults.rates = {}
         outcome = _account(world, ids, await _settle(world, SETTLES))
         if not outcome.is_clean:
-            print(*world.log_lines()[-100:], sep="\n")
+            stories = [*outcome.twice, *outcome.claimed, *outcome.denied]
+            print(*world.log_lines()[-100:], *stories[:50], sep="\n")
         return outcome
 
     return await world.run(run)
