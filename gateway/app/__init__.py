@@ -8,12 +8,16 @@ import signal
 
 import uvloop
 from litestar import Litestar
+from litestar.types import ControllerRouterHandler
 
 from gateway import __version__
+from gateway.app.api_keys import make_keys
 from gateway.app.bots import DEMO_BOT, load_bot
 from gateway.app.process import Process
 from gateway.app.sinks import secrets_of
 from gateway.app.stores import store_kind
+from gateway.http.api.document import document_route
+from gateway.http.api.routes import Parts, push_router
 from gateway.http.asgi import callback_route
 from gateway.http.callback import CallbackEndpoint
 from gateway.http.events import events_route
@@ -66,7 +70,11 @@ def create_app(settings: Settings, bot: Bot) -> GatewayApp:
             "; ".join(sorted(aes)) or "not needed",
         )
 
-    routes = [callback_route(endpoint), *health_routes(__version__, len(accounts), inbound.status)]
+    routes: list[ControllerRouterHandler] = [
+        callback_route(endpoint),
+        *health_routes(__version__, len(accounts), inbound.status),
+        *_push_routes(settings, process),
+    ]
     if settings.producers:
         secrets = {name: secrets_of(given) for name, given in settings.producers.items()}
         max_body = settings.events.max_body
@@ -82,6 +90,19 @@ def create_app(settings: Settings, bot: Bot) -> GatewayApp:
         logging_config=None,
     )
     return GatewayApp(litestar, endpoint, direct=settings.server.direct)
+
+
+def _push_routes(settings: Settings, process: Process) -> list[ControllerRouterHandler]:
+    """Return the HTTP API of pushing; nothing where nobody has a key, or nothing can be pushed."""
+    outbound = process.outbound
+    if not settings.api_keys:
+        return []
+    if outbound is None:
+        _log.warning("[api_keys] without /push: no account has an app_secret, or the store is none")
+        return []
+    keys, max_body = make_keys(settings), settings.push.max_body
+    parts = Parts(outbound.push, outbound.records, keys, max_body)
+    return [push_router(parts), document_route(__version__)]
 
 
 def work(settings: Settings, bot: Bot, concurrency: int, sends: int) -> bool:

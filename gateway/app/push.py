@@ -6,7 +6,7 @@ import time
 from typing import Final
 
 from gateway.app.api import Apis
-from gateway.app.stores import MEMORY, make_budgets, make_job_queue
+from gateway.app.stores import MEMORY, make_budgets, make_job_queue, make_job_records
 from gateway.app.templates import load_templates
 from gateway.outbound.attempts import Attempts
 from gateway.outbound.budgets import Rate
@@ -41,6 +41,7 @@ class Outbound:
         """
         accounts = pushing_accounts(settings)
         self.queue = make_job_queue(settings)
+        self.records = make_job_records(settings)
         maker = JobMaker(accounts, load_templates(settings), clock=time.time)
         self.push = Push(maker, self.queue, on_stored=self._wake)
         self._gates = Gates(
@@ -74,6 +75,7 @@ class Outbound:
         if self._dispatcher is not None:
             await self._dispatcher.stop(STOP_SECONDS)
         await self._gates.close()
+        await self.records.close()
         await self.queue.close()
 
     def _wake(self) -> None:

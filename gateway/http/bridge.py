@@ -6,18 +6,22 @@ from typing import Any
 from granian.rsgi import HTTPProtocol, Scope  # type: ignore[attr-defined]  # without saying so
 from litestar.types import ASGIApp
 
+from gateway.http.rsgi_request import declared_size
+
 
 async def bridge(app: ASGIApp, scope: Scope, protocol: HTTPProtocol) -> None:
     """Let an ASGI app answer an RSGI request, in one piece or, where it streams, in many."""
-    exchange = _Exchange(protocol)
+    exchange = _Exchange(protocol, declared_size(scope) or 0)
     await app(_asgi_scope(scope), exchange.receive, exchange.send)
 
 
 class _Exchange:
     """ASGI's receive and send over one RSGI request."""
 
-    def __init__(self, protocol: HTTPProtocol) -> None:
+    def __init__(self, protocol: HTTPProtocol, declared: int) -> None:
+        """``declared`` is what Content-Length says; 0 where it says nothing."""
         self._protocol = protocol
+        self._left = declared
         self._body: AsyncIterator[bytes] | None = aiter(protocol)
         """What is still to be read; None behind the last part."""
         self._status = 500
@@ -27,10 +31,14 @@ class _Exchange:
     async def receive(self) -> Any:
         if self._body is not None:
             part = await anext(self._body, b"")
+            self._left -= len(part)
             if not part:
                 self._body = None
-            return {"type": "http.request", "body": part, "more_body": bool(part)}
-        await self._protocol.client_disconnect()
+            # Granian ends a body in the same way where its client went away in the middle.
+            if part or self._left <= 0:
+                return {"type": "http.request", "body": part, "more_body": bool(part)}
+        else:
+            await self._protocol.client_disconnect()
         return {"type": "http.disconnect"}
 
     async def send(self, event: Any) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from gateway.errors import PushRefused
+
 PREFIX: Final = "gwk_"
 """What every key begins with, so that whoever finds one knows what it is."""
 
@@ -26,7 +28,7 @@ class Unauthorized(Exception):
     """Nobody is known by what was given; that is all that is told."""
 
 
-class Forbidden(Exception):
+class Forbidden(PushRefused):
     """A known key is not good for what is asked; the argument names the scope or account."""
 
 
@@ -44,7 +46,7 @@ class ApiKey(NamedTuple):
     def demand(self, scope: Scope) -> None:
         """Raise Forbidden where the key has not this scope."""
         if scope not in self.scopes:
-            raise Forbidden(f"this key has not the scope {scope}")
+            raise Forbidden(f"scope: this key has not {scope}")
 
     def sees(self, account: str) -> bool:
         """Tell whether it is good for an account."""
@@ -58,8 +60,18 @@ class ApiKey(NamedTuple):
         if not asked:
             return next(iter(self.accounts)) if len(self.accounts) == 1 else None
         if not self.sees(asked):
-            raise Forbidden(f"this key is not for the account {asked}")
+            raise Forbidden(f"account: this key is not for {asked}")
         return asked
+
+    def one_account(self, asked: str | None) -> str | None:
+        """Return the account that is meant; None for all, where the key is good for all.
+
+        Raises PushRefused where the key is good for some, and none is asked.
+        """
+        account = self.account(asked)
+        if account is None and self.accounts:
+            raise PushRefused(f"account: missing; give one of: {', '.join(sorted(self.accounts))}")
+        return account
 
 
 class Keys:
@@ -86,7 +98,7 @@ class Keys:
 
 def digest_of(key: str) -> bytes:
     """Return the SHA-256 of a key."""
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
 
 
 def fresh_key(random: bytes) -> str:

@@ -1,0 +1,167 @@
+"""What may be done with the API: its operations, each with what it takes and tells."""
+
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from gateway.http.api import examples, views
+from gateway.http.api.batches import BatchQuery
+from gateway.http.api.filters import Action, Counted, Page
+from gateway.http.api.keys import Scope
+from gateway.outbound.requests import PushRequest
+
+JSON: Final = "application/json"
+
+
+class ManyMessages(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Up to 1,000 messages."""
+
+    messages: tuple[PushRequest, ...]
+
+
+class Content(NamedTuple):
+    """What is sent or answered."""
+
+    media_type: str
+    types: tuple[type, ...]
+    """One of these; none for text."""
+    examples: dict[str, Any]
+
+
+class Operation(NamedTuple):
+    """What may be done with the API."""
+
+    method: str
+    path: str
+    scope: Scope
+    summary: str
+    status: int
+    """Where nothing goes wrong."""
+    told: Content
+    problems: tuple[int, ...] = ()
+    """Statuses of what may go wrong, beside those of every operation."""
+    more: str = ""
+    query: Any = None
+    """The struct that the query is read as."""
+    bodies: tuple[Content, ...] = ()
+    """What may be sent."""
+    header: str = ""
+    """A header that may be given."""
+
+
+def _json(example: Any, *types: type) -> Content:
+    return Content(JSON, types, {"example": example})
+
+
+def _text(media_type: str, example: str) -> Content:
+    return Content(media_type, (), {"example": example})
+
+
+_MATCHING: Final = (
+    "Acts on all that match and are there when it is asked; with dry_run they are counted only. A "
+    "filter is required, or all = true."
+)
+
+OPERATIONS: Final = (
+    Operation(
+        *("post", "/push/messages", Scope.SEND, "Send a message, or up to 1,000"),
+        202,
+        Content(
+            JSON,
+            (views.Queued, views.Many),
+            {"one": examples.QUEUED, "many": examples.MANY_TAKEN},
+        ),
+        (400, 408, 409, 413, 422),
+        "Answers once they are stored durably. Of many, each is told of by itself, in their order: "
+        "those that nothing is wrong with are queued, the others have errors; so look at each.",
+        bodies=(
+            Content(
+                JSON, (PushRequest, ManyMessages), {"one": examples.ONE, "many": examples.MANY}
+            ),
+        ),
+        header="Idempotency-Key",
+    ),
+    Operation(
+        *("post", "/push/batches", Scope.SEND, "Send messages without number, a line each"),
+        202,
+        _json(examples.BATCH_TAKEN, views.BatchTaken),
+        (400, 408, 415, 422),
+        "Lines are queued while they come in; GET /push/batches/{name} tells how far it is. A line "
+        "without an idempotency_key has one of the batch's name and its number: a batch that broke "
+        "off is sent again as it was, and nothing is queued twice. Without a Content-Length the "
+        "last line has to end with a line feed.",
+        query=BatchQuery,
+        bodies=(
+            _text("application/x-ndjson", examples.NDJSON),
+            _text("text/csv", examples.CSV),
+        ),
+    ),
+    Operation(
+        *("get", "/push/batches/{name}", Scope.READ, "How many of a batch are in each state"),
+        200,
+        _json(examples.BATCH_STANDS, views.BatchStands),
+        (404,),
+    ),
+    Operation(
+        *("get", "/push/messages", Scope.READ, "What became of messages, newest first"),
+        200,
+        _json(examples.MESSAGES, views.Messages),
+        (422,),
+        query=Page,
+    ),
+    Operation(
+        *("get", "/push/messages/{id}", Scope.READ, "What became of a message"),
+        200,
+        _json(examples.MESSAGE, views.Message),
+        (404,),
+    ),
+    Operation(
+        *("get", "/push/dead-letters", Scope.READ, "Messages that a person decides about"),
+        200,
+        _json(examples.MESSAGES, views.Messages),
+        (422,),
+        "Those that are dead, and those that are ambiguous: nobody knows whether they were sent.",
+        query=Page,
+    ),
+    Operation(
+        *("get", "/push/outcomes", Scope.READ, "Counts by day, template and state"),
+        200,
+        _json(examples.OUTCOMES, views.Outcomes),
+        (422,),
+        query=Counted,
+    ),
+    Operation(
+        *("get", "/push/backlog", Scope.READ, "What waits, by account and channel"),
+        200,
+        _json(examples.BACKLOG, views.Backlog),
+    ),
+    Operation(
+        *("post", "/push/messages/{id}/cancel", Scope.MANAGE, "Cancel a message that waits"),
+        200,
+        _json(examples.MESSAGE, views.Message),
+        (404, 409),
+    ),
+    Operation(
+        *("post", "/push/messages/{id}/retry", Scope.MANAGE, "Send a message again"),
+        200,
+        _json(examples.MESSAGE, views.Message),
+        (404, 409),
+        "One that was not sent: it is queued as if it were new.",
+    ),
+    *(
+        Operation(
+            *("post", path, Scope.MANAGE, summary),
+            200,
+            _json(examples.ACTED, views.Acted),
+            (400, 408, 422),
+            _MATCHING,
+            bodies=(_json(examples.ACTION, Action),),
+        )
+        for path, summary in (
+            ("/push/messages/cancel", "Cancel all messages that wait and match"),
+            ("/push/dead-letters/retry", "Send all dead letters again that match"),
+            ("/push/dead-letters/discard", "Remove all dead letters for good that match"),
+        )
+    ),
+)
+"""All that may be done."""
