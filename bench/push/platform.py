@@ -24,16 +24,29 @@ _START_SECONDS: Final = 30.0
 _POLL: Final = 0.05
 _PLENTY: Final = 1_000_000_000
 
-_SETTINGS: Final = f"""\
-[accounts.main]
-app_id = "{APP_ID}"
-app_secret = "{SECRET}"
-token = "sometoken"
-mode = "plain"
-
+_STORE: Final = """\
 [store]
 url = "memory://"
 """
+
+
+def name_of(number: int) -> str:
+    """Return an account's name."""
+    return "main" if number == 0 else f"a{number:04}"
+
+
+def app_id(number: int) -> str:
+    """Return an account's app id."""
+    return APP_ID if number == 0 else f"wx{number:016}"
+
+
+def account_settings(number: int, url: str | None = None) -> str:
+    """Return the settings of an account."""
+    more = "" if url is None else f'api_url = "{url}"\n'
+    return (
+        f'[accounts.{name_of(number)}]\napp_id = "{app_id(number)}"\napp_secret = "{SECRET}"\n'
+        f'token = "sometoken"\nmode = "plain"\n{more}\n'
+    )
 
 
 class Received(NamedTuple):
@@ -58,6 +71,10 @@ class SimulatedPlatform:
         self._post("quotas", {PATH: {"daily": _PLENTY}})
         self._post("faults", {"latency": latency})
 
+    def use_up(self, number: int) -> None:
+        """Let an account have no call left today."""
+        self._post(f"quotas?appid={app_id(number)}", {PATH: {"daily": 0}})
+
     def token(self) -> str:
         """Return an access token that holds."""
         asked = {"grant_type": "client_credential", "appid": APP_ID, "secret": SECRET}
@@ -68,6 +85,11 @@ class SimulatedPlatform:
         """Return what users received so far."""
         one = self._ask("/simulator/summary")["accounts"][APP_ID]
         return Received(one["received"], one["distinct"], one["duplicates"])
+
+    def times(self) -> dict[str, float]:
+        """Return when each message was received, Unix seconds, by its client_msg_id."""
+        told = self._ask("/simulator/ledger")["received"]
+        return {one["client_msg_id"]: one["at"] for one in told}
 
     def cpu(self) -> float:
         """Return the CPU seconds that it took so far."""
@@ -84,12 +106,13 @@ class SimulatedPlatform:
 
 
 @contextmanager
-def simulated_platform(core: int | None) -> Iterator[SimulatedPlatform]:
+def simulated_platform(core: int | None, accounts: int = 1) -> Iterator[SimulatedPlatform]:
     """Run one on a core, with an empty ledger; raise LoadError where it does not start."""
     port = free_port()
     with TemporaryDirectory(prefix="gateway-bench-") as name:
         folder = Path(name)
-        (folder / "gateway.toml").write_text(_SETTINGS, encoding="utf-8")
+        settings = _STORE + "".join(account_settings(number) for number in range(accounts))
+        (folder / "gateway.toml").write_text(settings, encoding="utf-8")
         command = [
             *(sys.executable, "-m", "gateway", "simulate", "platform", "--no-receipts"),
             *("--config", str(folder / "gateway.toml"), "--host", HOST, "--port", str(port)),

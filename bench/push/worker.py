@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Final, NamedTuple
 
 from bench.load.cores import Cores, cpu_seconds, pinned
 from bench.load.generator import LoadError
-from bench.push.order import APP_ID, PATH, SECRET, TEMPLATE_ID, Order, body, open_id
-from bench.push.platform import environment
+from bench.push.order import PATH, TEMPLATE_ID, Order, body, open_id
+from bench.push.platform import account_settings, environment
 from gateway.adapters.migrate import migrate
 from gateway.adapters.postgres_job_records import PostgresRecords
 from gateway.adapters.postgres_queue import PostgresQueue
@@ -31,13 +31,7 @@ _SETTINGS: Final = """\
 [server]
 log_level = "warning"
 
-[accounts.main]
-app_id = "{app_id}"
-app_secret = "{secret}"
-token = "sometoken"
-mode = "plain"
-api_url = "{url}"
-
+{accounts}
 [push]
 concurrency = {in_flight}
 
@@ -76,24 +70,48 @@ class WorkerSide:
     @contextmanager
     def start(self, order: Order, cores: Cores) -> Iterator["Worker"]:
         """Start it, and let it send the warm-up; its jobs lie in its store then."""
+        with self.running(order.url, order.in_flight, cores) as (worker, stored):
+            asyncio.run(_fill(worker, stored, order))
+            yield worker
+
+    @contextmanager
+    def running(
+        self, url: str, in_flight: int, cores: Cores, accounts: int = 1
+    ) -> Iterator[tuple["Worker", "Stored"]]:
+        """Run it, with nothing to send; give its store too."""
         with TemporaryDirectory(prefix="gateway-bench-") as name, pinned(cores.server):
             folder = Path(name)
             with contextmanager(self.store)(folder) as more:
-                (folder / "gateway.toml").write_text(
-                    _SETTINGS.format(
-                        app_id=APP_ID,
-                        secret=SECRET,
-                        url=order.url,
-                        in_flight=order.in_flight,
-                        folder=folder,
-                        more=more,
-                    ),
-                    encoding="utf-8",
+                settings = _SETTINGS.format(
+                    accounts="".join(account_settings(number, url) for number in range(accounts)),
+                    in_flight=in_flight,
+                    folder=folder,
+                    more=more,
                 )
+                (folder / "gateway.toml").write_text(settings, encoding="utf-8")
                 with _running(folder, cores.generator) as worker:
                     dsn = more.partition('"')[2].rstrip('"\n')
-                    asyncio.run(_fill(worker, folder, dsn, order))
-                    yield worker
+                    yield worker, Stored(folder / "gateway.db", dsn)
+
+
+class Stored(NamedTuple):
+    """Where jobs lie."""
+
+    file: Path
+    dsn: str
+    """Empty where it is the file."""
+
+    def queue(self) -> JobQueue:
+        """Open the queue."""
+        if self.dsn:
+            return PostgresQueue(self.dsn, timeout=30)
+        return SqliteQueue(self.file, timeout=30)
+
+    def records(self) -> JobRecords:
+        """Open the records."""
+        if self.dsn:
+            return PostgresRecords(self.dsn, timeout=30)
+        return SqliteRecords(self.file, timeout=30)
 
 
 class Worker:
@@ -109,6 +127,11 @@ class Worker:
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
         self._process.send_signal(number)
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
 
     def cpu(self) -> float:
         """Return the CPU seconds that it took so far."""
@@ -154,29 +177,23 @@ def _running(folder: Path, core: int | None) -> Iterator[Worker]:
         process.wait()
 
 
-async def _fill(worker: Worker, folder: Path, dsn: str, order: Order) -> None:
+async def _fill(worker: Worker, stored: Stored, order: Order) -> None:
     """Let the worker send the warm-up; then store all, while it stands still."""
-    queue: JobQueue
-    records: JobRecords
-    if dsn:
-        queue, records = PostgresQueue(dsn, timeout=30), PostgresRecords(dsn, timeout=30)
-    else:
-        file = folder / "gateway.db"
-        queue, records = SqliteQueue(file, timeout=30), SqliteRecords(file, timeout=30)
+    queue, records = stored.queue(), stored.records()
     try:
         warm_up = range(order.count, order.count + order.warm_up)
-        await queue.add([_job(number) for number in warm_up])
-        await _until_sent(records)
+        await queue.add([make_job(number) for number in warm_up])
+        await until_sent(records)
         worker.signal(signal.SIGSTOP)
         for start in range(0, order.count, _STORED_AT_ONCE):
             end = min(order.count, start + _STORED_AT_ONCE)
-            await queue.add([_job(number) for number in range(start, end)])
+            await queue.add([make_job(number) for number in range(start, end)])
     finally:
         await queue.close()
         await records.close()
 
 
-async def _until_sent(records: JobRecords) -> None:
+async def until_sent(records: JobRecords) -> None:
     """Wait until the worker has nothing left."""
     until = time.monotonic() + _WARM_SECONDS
     while await records.backlog() or not await records.count(Wanted(states=(State.SENT,))):
@@ -185,11 +202,12 @@ async def _until_sent(records: JobRecords) -> None:
         await asyncio.sleep(_POLL)
 
 
-def _job(number: int) -> Job:
+def make_job(number: int, account: str = "main") -> Job:
+    """Return the job of a message, created now."""
     now = time.time()
     return Job(
         id=job_id(now, os.urandom(10)),
-        account="main",
+        account=account,
         channel=Channel.TEMPLATE,
         open_id=open_id(number),
         template="shipped",

@@ -149,11 +149,16 @@ class Controls:
         return {}
 
     def _set_quotas(self, asked: Asked) -> Any:
-        """Set how often endpoints may be called, ``{"/cgi-bin/…": {"daily": 1000000}}``."""
+        """Set how often endpoints may be called, ``{"/cgi-bin/…": {"daily": 1000000}}``.
+
+        For the account of ``?appid=``, or for all.
+        """
         given = _read(asked.body, dict[str, _Quota])
+        wanted = asked.query.get("appid")
         for account in self._world.accounts():
-            for path, quota in given.items():
-                account.quotas.limits[path] = Quota(quota.daily, quota.per_minute)
+            if wanted in (None, account.app_id):
+                for path, quota in given.items():
+                    account.quotas.limits[path] = Quota(quota.daily, quota.per_minute)
         return {}
 
     def _kill_tokens(self, _asked: Asked) -> Any:
