@@ -170,13 +170,13 @@ def redis_server(
 class PostgresServer(Service):
     """A Postgres that waits for the disk, as one in earnest does."""
 
-    def __init__(self, folder: Path, port: int, log: Path) -> None:
+    def __init__(self, folder: Path, port: int, log: Path, buffers: str) -> None:
         """``folder`` holds its data."""
         options = {
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
             "max_connections": "60",
-            "shared_buffers": "16MB",
+            "shared_buffers": buffers,
         }
         command = [
             *(str(_postgres_binaries() / "postgres"), "-D", str(folder), "-p", str(port)),
@@ -260,13 +260,16 @@ def fresh_schema(dsn: str) -> Iterator[Database]:
 
 
 @contextmanager
-def postgres_server(folder: Path, *, port: int | None = None) -> Iterator[PostgresServer]:
+def postgres_server(
+    folder: Path, *, port: int | None = None, buffers: str = "16MB"
+) -> Iterator[PostgresServer]:
     """Run a Postgres with its log in the folder, and its data where it may read them."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="gateway-postgres-") as data:
         # By cp: it keeps owner and mode, and is several times as fast as shutil.
         subprocess.run(["cp", "-a", f"{_postgres_template()}/.", data], check=True)
-        server = PostgresServer(Path(data), port or free_port(), folder / "postgres.log")
+        log = folder / "postgres.log"
+        server = PostgresServer(Path(data), port or free_port(), log, buffers)
         try:
             server.start()
             yield server

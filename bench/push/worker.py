@@ -149,7 +149,8 @@ def sqlite_store(_folder: Path) -> Iterator[str]:
 
 def postgres_store(folder: Path) -> Iterator[str]:
     """Run a Postgres, which waits for the disk, and give the settings for it."""
-    with postgres_server(folder / "postgres") as server:
+    # As it comes; in tests it has less.
+    with postgres_server(folder / "postgres", buffers="128MB") as server:
 
         async def make_tables() -> None:
             async for _ in migrate(server.dsn):

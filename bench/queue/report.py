@@ -61,15 +61,9 @@ def describe(document: dict[str, Any]) -> list[str]:
     return [
         f"Claims: {BATCH} jobs each, {options['cycles']} at each size, the queue as long again",
         "behind each; settled as sent. Medians, and the 99th percentile of them.",
-        (
-            f"Delays: from a message's creation to its receipt by the platform, {options['seconds']} "
-            "s;"
-        ),
+        f"Delays: from a message's creation to its receipt, over {options['seconds']} seconds;",
         "the worker on one core, the platform, the store and whoever queues on another.",
-        (
-            f"Tables and indexes in Postgres with {max(options['sizes']):,} waiting: "
-            f"{'; '.join(sizes)}."
-        ),
+        f"In Postgres with {max(options['sizes']):,} waiting: {'; '.join(sizes)}.",
     ]
 
 
