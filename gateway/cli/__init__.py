@@ -10,6 +10,7 @@ from gateway.cli.demo import demo
 from gateway.cli.explain import settings
 from gateway.cli.inbox import inbox
 from gateway.cli.migrate import migrate
+from gateway.cli.push import push
 from gateway.cli.serve import serve
 from gateway.cli.simulate import simulate
 from gateway.cli.templates import templates
@@ -30,6 +31,8 @@ def gateway() -> None:
     gateway serve shop.bot:bot          run your bot with the settings in ./gateway.toml
     gateway worker shop.bot:bot         handle its background messages, apart
     gateway inbox status                what waits to be handled, and what failed
+    gateway push template NAME --to …   send a message to a user; `push batch`: to any number
+    gateway push outcomes               what became of those that were sent
     gateway migrate                     make or renew the tables in Postgres
     gateway simulate text "你好"         send it what WeChat would send
     gateway simulate platform           be WeChat's API, on this machine
@@ -41,7 +44,7 @@ def gateway() -> None:
 
 
 for command in (
-    *(serve, worker, inbox, migrate, token, templates, simulate),
+    *(serve, worker, inbox, push, migrate, token, templates, simulate),
     *(api_key, check, doctor, settings, demo, version),
 ):
     gateway.add_command(command)

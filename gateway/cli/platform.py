@@ -28,6 +28,9 @@ from gateway.simulator.platform import Platform
 RECEIPT_SECONDS = 0.2
 """Between a message and the event that tells what became of it."""
 
+RECEIPTS_AT_ONCE = 64
+"""Receipts under way; the others wait until then, and so does WeChat's clock."""
+
 
 @click.command()
 @config_option
@@ -75,6 +78,7 @@ async def _serve(
     receipts: bool,
 ) -> None:
     running: set[asyncio.Task[None]] = set()
+    room = asyncio.Semaphore(RECEIPTS_AT_ONCE)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -93,7 +97,10 @@ async def _serve(
                 sender=due.open_id,
                 now=int(time.time()),
             )
-            await Platform(session, sender, url).deliver(lambda: fresh_callback(sender, document))
+            async with room:
+                await Platform(session, sender, url).deliver(
+                    lambda: fresh_callback(sender, document)
+                )
 
         def notify(due: Receipt) -> None:
             if receipts:

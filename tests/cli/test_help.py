@@ -25,13 +25,16 @@ COMMANDS = list(_commands(gateway))
 
 
 def test_the_commands_are_those_that_were_promised() -> None:
-    own = "serve worker inbox migrate token templates simulate check doctor settings demo version"
+    own = "serve worker inbox push migrate token templates simulate check doctor settings demo"
     simulated = "text image voice video shortvideo location link event verify platform"
+    pushing = "template text batch show list status outcomes cancel retry resume dead-letters"
     assert set(COMMANDS) == {
         (),
-        *((name,) for name in own.split()),
+        *((name,) for name in (*own.split(), "version")),
         *(("simulate", name) for name in simulated.split()),
         *(("inbox", name) for name in ("status", "dead-letters", "retry", "discard")),
+        *(("push", name) for name in pushing.split()),
+        *(("push", "dead-letters", name) for name in ("list", "show", "retry", "discard")),
         *(("token", name) for name in ("status", "refresh")),
         *(("api-key",), ("api-key", "new")),
         *(("templates", name) for name in ("check", "preview")),
