@@ -4,10 +4,11 @@ import asyncio
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from pathlib import Path
+from typing import Final
 
 import rich_click as click
 from rich.console import Console
@@ -18,12 +19,19 @@ from gateway import __version__
 from gateway.app.accounts import make_account
 from gateway.app.bots import DEMO_BOT, load_bot
 from gateway.app.process import refuse_misfits
-from gateway.app.stores import examine_stores
+from gateway.app.push import pushing_accounts
+from gateway.app.stores import examine_stores, make_job_records
+from gateway.app.templates import load_templates
 from gateway.cli.options import callback_url, config_option
-from gateway.errors import GatewayError
+from gateway.cli.times import shown_span
+from gateway.errors import GatewayError, StoreDown
 from gateway.inbound.ports import Finding
 from gateway.kernels import IMPLEMENTATION, NO_EXTENSIONS, EnvelopeCipher
-from gateway.settings import load_settings
+from gateway.outbound.jobs import DEAD_LETTERS, Backlog, Wanted
+from gateway.settings import Settings, load_settings
+
+LATE_SECONDS: Final = 300.0
+"""How long a message may wait to be pushed before that is a problem."""
 
 
 @click.command()
@@ -42,10 +50,13 @@ def check(bot: str | None, config: Path | None) -> None:
     settings = load_settings(config)
     loaded = load_bot(bot or DEMO_BOT)
     refuse_misfits(settings, loaded)
+    templates = load_templates(settings)
     routes = loaded.routes()
     for name, given in settings.accounts.items():
         make_account(name, given)
         click.echo(f"account {name}: {given.mode} mode, {callback_url(settings, name)}")
+    if templates:
+        click.echo(f"templates: {', '.join(templates)}")
     click.echo(f"bot {bot or DEMO_BOT}: {len(routes)} handler{'s' * (len(routes) != 1)}")
 
 
@@ -111,7 +122,37 @@ def _findings(config: Path | None) -> Iterator[Finding]:
     workers = settings.server.workers
     fix = f"set server.workers to {cores} or less" if workers > cores else ""
     yield Finding("workers", f"{workers} on {cores} cores", fix)
-    yield from asyncio.run(examine_stores(settings))
+    yield from asyncio.run(_examine(settings))
+
+
+async def _examine(settings: Settings) -> list[Finding]:
+    """Return how the stores are, and what waits in them to be pushed."""
+    findings = await examine_stores(settings)
+    if not pushing_accounts(settings):
+        return findings
+    records = make_job_records(settings)
+    try:
+        backlog = await records.backlog()
+        dead = await records.count(Wanted(states=DEAD_LETTERS))
+    except StoreDown:
+        # The stores' own findings say so.
+        return findings
+    finally:
+        await records.close()
+    return [*findings, *_push(backlog, dead)]
+
+
+def _push(backlog: Sequence[Backlog], dead: int) -> Iterator[Finding]:
+    waiting = sum(one.waiting for one in backlog)
+    oldest = max((one.oldest for one in backlog), default=0.0)
+    if waiting:
+        is_late = oldest >= LATE_SECONDS
+        fix = "does a gateway serve or worker run? look at gateway push status" if is_late else ""
+        state = f"waiting to be sent: {waiting:,}, the oldest for {shown_span(oldest)}"
+        yield Finding("push", state, fix)
+    if dead:
+        fix = "gateway push dead-letters list shows why"
+        yield Finding("push", f"dead letters: {dead:,}", fix)
 
 
 def _kernels() -> Finding:

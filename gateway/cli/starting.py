@@ -7,6 +7,7 @@ from contextlib import suppress
 from gateway.app.migrations import pending_migrations
 from gateway.app.process import refuse_misfits
 from gateway.app.stores import examine_stores
+from gateway.app.templates import load_templates
 from gateway.errors import SettingsError, StoreDown
 from gateway.inbound.bot import Bot
 from gateway.settings import Settings
@@ -15,8 +16,12 @@ _log = logging.getLogger("gateway")
 
 
 def look_first(settings: Settings, bot: Bot) -> None:
-    """Raise SettingsError where nothing should start; warn of what `gateway doctor` would mend."""
+    """Raise SettingsError or TemplateWrong where nothing should start.
+
+    Warn of what `gateway doctor` would mend.
+    """
     refuse_misfits(settings, bot)
+    load_templates(settings)
     asyncio.run(_look_at_stores(settings))
 
 

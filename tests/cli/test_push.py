@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import re
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -609,3 +610,27 @@ def test_it_works_on_postgres_as_well(folder: Path, command: Command, postgres: 
     time.sleep(0.002)
     assert command("push", "cancel", "--batch", "b").out == "20 messages cancelled\n"
     assert command("push", "status").out == "nothing waits; dead letters: 0\n"
+
+
+def test_check_and_serve_name_a_template_that_is_wrong(folder: Path, command: Command) -> None:
+    ran = command("check")
+    assert (ran.code, "templates: order-shipped\n" in ran.out) == (0, True)
+    (folder / "templates" / "bad.toml").write_text('template_id = "T"\n[fields.thing1]\n')
+    for name in ("check", "serve", "worker"):
+        ran = command(name)
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err.startswith("gateway: template bad: ")
+
+
+def test_doctor_tells_of_what_waits_for_long_and_of_dead_letters(
+    command: Command, pushed: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert " push " not in command("doctor").out
+    pushed()
+    end(State.DEAD, CONFIG)
+    pushed()
+    out = command("doctor").out
+    assert re.search(r"ok +push +waiting to be sent: 1, the oldest for 0 s", out)
+    assert re.search(r"!! +push +dead letters: 1", out)
+    monkeypatch.setattr(sys.modules["gateway.cli.check"], "LATE_SECONDS", 0.0)
+    assert "look at gateway push status" in command("doctor").out
