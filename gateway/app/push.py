@@ -1,5 +1,6 @@
 """The sending side of one process: what is pushed, and who sends it."""
 
+import asyncio
 import logging
 import random
 import time
@@ -13,7 +14,8 @@ from gateway.outbound.budgets import Rate
 from gateway.outbound.dispatcher import Dispatcher, Pool
 from gateway.outbound.gates import Gates, Route
 from gateway.outbound.jobs import Channel
-from gateway.outbound.policy import Terms
+from gateway.outbound.policy import DAY, Terms
+from gateway.outbound.pruning import prune_for_ever
 from gateway.outbound.push import Push
 from gateway.outbound.requests import JobMaker
 from gateway.settings import Settings
@@ -47,6 +49,8 @@ class Outbound:
         self._gates = Gates(
             make_budgets(settings), _rates(settings), clock=time.time, draw=random.random
         )
+        self._keep = settings.push.keep_days * DAY
+        self._pruning: asyncio.Task[None] | None = None
         self._dispatcher: Dispatcher | None = None
         if concurrency and accounts:
             self._dispatcher = Dispatcher(
@@ -66,7 +70,8 @@ class Outbound:
             )
 
     async def start(self) -> None:
-        """Begin to send."""
+        """Begin to send, and to forget what is old."""
+        self._pruning = asyncio.create_task(prune_for_ever(self.records, self._keep, time.time))
         if self._dispatcher is not None:
             await self._dispatcher.start()
 
@@ -74,6 +79,9 @@ class Outbound:
         """Finish what is under way, give back the rest, let go of the stores."""
         if self._dispatcher is not None:
             await self._dispatcher.stop(STOP_SECONDS)
+        if self._pruning is not None:
+            self._pruning.cancel()
+            await asyncio.wait([self._pruning])
         await self._gates.close()
         await self.records.close()
         await self.queue.close()
