@@ -1,5 +1,6 @@
 """Batches of any length: a line at a time becomes a job, or is refused with its number."""
 
+import asyncio
 import csv
 import math
 import re
@@ -17,6 +18,9 @@ MAX_LINE: Final = 65_536
 """Bytes of a line, or of a row of a CSV; a longer one is refused, and its rest passed over."""
 
 STORED_AT_ONCE: Final = 1000
+
+BREATH: Final = 32
+"""Lines that are read before others get a turn of the event loop: callbacks have to be answered."""
 
 _OWN: Final = frozenset(
     (
@@ -292,6 +296,8 @@ async def take_batch(
     async for chunk in chunks:
         read += len(chunk)
         for line in lines.feed(chunk):
+            if line.number % BREATH == 0:
+                await asyncio.sleep(0)
             intake.add(line)
             if intake.is_full():
                 yield await intake.store(read)

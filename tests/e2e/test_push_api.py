@@ -157,6 +157,22 @@ def test_fifty_megabytes_are_streamed_in_little_memory_and_progress_is_told_mean
     assert f"batch big taken key=crm queued={pieces * 32} known=0 refused=0" in server.log
 
 
+def test_whoever_sends_ten_megabytes_hears_why_they_are_refused(server: Server) -> None:
+    huge = b"x" * 10_000_000
+    for path, status in (
+        ("/push/messages", 413),
+        ("/push/batches?name=b", 415),
+        ("/push/batches?nme=b", 422),
+    ):
+        assert server.ask("POST", path, huge, **BEARER)[0] == status
+    with begun(server, "b", **CHUNKED) as connection:
+        connection.send(chunk(b"openid,goods\n"))
+        for _ in range(100):
+            connection.send(chunk(huge[:100_000]))
+        connection.send(chunk(b""))
+        assert connection.getresponse().status == 422
+
+
 @pytest.mark.parametrize("has_length", [True, False])
 def test_a_client_that_goes_away_in_the_middle_leaves_what_was_stored_and_no_half_line(
     server: Server, has_length: bool

@@ -1,6 +1,7 @@
 """Messages over HTTP: sent, looked at, cancelled, tried again; each mistake with its field."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -65,7 +66,7 @@ class TestSending:
             )
         ]
         assert len(set(ids)) == 2
-        assert [one.idempotency_key for one in api.stored()] == ["k-1", "k-2"]
+        assert {one.idempotency_key for one in api.stored()} == {"k-1", "k-2"}
         answer = api.ask("POST", WHERE, json={"messages": [message(1)]}, headers=headers)
         assert (answer.status_code, list(errors(answer))) == (422, ["Idempotency-Key"])
 
@@ -103,7 +104,7 @@ class TestSending:
         assert one[3]["errors"][0]["field"] == "idempotency_key"
         assert one[4]["errors"] == [{"field": "dta", "detail": "unknown"}]
         assert one[5]["errors"] == [{"detail": "Expected `object`, got `str`"}]
-        assert [stored.to for stored in api.stored()] == [user(1), user(2), user(6)]
+        assert sorted(stored.to for stored in api.stored()) == [user(1), user(2), user(6)]
 
     def test_a_thousand_go_at_once(self, api: Api) -> None:
         assert len(set(api.send(*range(1000)))) == 1000
@@ -167,6 +168,7 @@ class TestSending:
         body = msgspec.json.encode(message(1, data={"goods": "x" * MAX_BODY, "fen": 1}))
         answer = api.ask("POST", WHERE, content=body)
         assert (answer.status_code, errors(answer)) == (413, {})
+        assert answer.json()["detail"].startswith("more than is taken at once; send fewer")
         parts = (body[at : at + 10_000] for at in range(0, len(body), 10_000))
         assert api.ask("POST", WHERE, content=parts).status_code == 413
         assert api.stored() == []
@@ -290,7 +292,7 @@ class TestReading:
         }
         for query, ids in found.items():
             answer = api.ask("GET", f"{WHERE}{query}").json()
-            assert [one["id"] for one in answer["messages"]] == ids, query
+            assert [one["id"] for one in answer["messages"]] == sorted(ids)[::-1], query
 
     def test_dead_letters_are_those_that_a_person_decides_about(self, api: Api) -> None:
         states = (State.DEAD, State.AMBIGUOUS, State.FAILED)
@@ -299,7 +301,7 @@ class TestReading:
             ids += api.send(number)
             api.end(state)
         listed = api.ask("GET", "/push/dead-letters").json()["messages"]
-        assert [one["id"] for one in listed] == ids[1::-1]
+        assert {one["id"] for one in listed} == set(ids[:2])
         listed = api.ask("GET", "/push/dead-letters?state=dead").json()["messages"]
         assert [one["id"] for one in listed] == ids[:1]
         answer = api.ask("GET", "/push/dead-letters?state=failed")
@@ -411,8 +413,8 @@ class TestManaging:
         action = {"all": True, "dry_run": False}
         answer = api.ask("POST", "/push/dead-letters/retry", json=action)
         assert answer.json() == {"matched": 1, "done": 1}
-        states = [one.state for one in api.stored()]
-        assert states == [State.FAILED, State.QUEUED, State.QUEUED]
+        states = Counter(one.state for one in api.stored())
+        assert states == {State.FAILED: 1, State.QUEUED: 2}
 
     @pytest.mark.parametrize(
         ("action", "field", "detail"),

@@ -172,11 +172,11 @@ def test_a_thousand_refused_lines_are_told_of_and_how_many_more_there_are(api: A
 
 
 def test_a_tally_adds_up() -> None:
-    tally = Tally("b")
+    tally = Tally("b", "crm")
     tally.add(Progress(2, 1, (Refusal(3, ("to: x",)),), 9))
     tally.add(Progress(1, 0, tuple(Refusal(n, ("to: x",)) for n in range(2000)), 9))
     assert tally.counts() == {"queued": 3, "known": 1, "refused": 2001}
-    assert str(tally) == "queued=3 known=1 refused=2001"
+    assert str(tally) == "key=crm queued=3 known=1 refused=2001"
     assert (len(tally.taken().refused_lines), tally.taken().more_refused) == (1000, 1001)
 
 

@@ -1,19 +1,25 @@
 """What every route of the API does first: who asks, and what was sent."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import msgspec
 from litestar import Request
-from litestar.exceptions import InternalServerException
+from litestar.exceptions import HTTPException, InternalServerException
 
 from gateway.errors import PushRefused
 from gateway.http.api.keys import ApiKey, Keys, Scope
-from gateway.http.api.problems import Problem
+from gateway.http.api.problems import Problem, Unheard
 from gateway.http.patience import Patience
 
 BODY_SECONDS: Final = 30.0
 """How long a body may take to arrive; but a batch's."""
+
+LEFT_BYTES: Final = 1 << 26
+LEFT_SECONDS: Final = 10.0
+"""How much of a body that is refused is read all the same, and for how long."""
 
 Asked = Request[Any, Any, Any]
 Ask = Callable[[Asked, Scope], ApiKey]
@@ -31,6 +37,34 @@ def asker(keys: Keys) -> Ask:
     return ask
 
 
+@asynccontextmanager
+async def heard(request: Asked) -> AsyncIterator[None]:
+    """Let whoever sends hear of a refusal that is raised before the body was read.
+
+    Most clients send all of it before they listen; where the connection is closed on them, what
+    they hear of is that. So some of the rest is read, and passed over.
+    """
+    try:
+        yield
+    except (Unheard, InternalServerException):
+        raise
+    except (PushRefused, Problem, HTTPException):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEFT_SECONDS):
+                await _read_on(request)
+        raise
+
+
+async def _read_on(request: Asked) -> None:
+    left = LEFT_BYTES
+    # Behind the end, Litestar says that nobody is connected, and there is nothing to wait for.
+    while request.is_connected and left > 0:
+        event = await request.receive()
+        if event["type"] != "http.request" or not event.get("more_body", False):
+            return
+        left -= len(event["body"])
+
+
 class Bodies:
     """Reads bodies of JSON objects."""
 
@@ -40,10 +74,11 @@ class Bodies:
     async def read(self, request: Asked) -> dict[str, Any]:
         """Return the object; raise PushRefused where it is none, and TooSlow."""
         try:
-            body = await self._patience.wait(request.body())
+            async with heard(request):
+                body = await self._patience.wait(request.body())
         except InternalServerException:
             # Litestar's word for a client that went away: nobody is there to be told.
-            raise Problem(400, "the body is not whole") from None
+            raise Unheard(400, "the body is not whole") from None
         return _object(body)
 
 

@@ -12,11 +12,11 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
 
 from gateway.errors import PushRefused, StoreDown
-from gateway.http.api.asking import Ask, Asked
+from gateway.http.api.asking import Ask, Asked, heard
 from gateway.http.api.filters import BatchName, read_query
 from gateway.http.api.keys import Scope
 from gateway.http.api.messages import KeyedPush
-from gateway.http.api.problems import Problem, errors_of, store_down
+from gateway.http.api.problems import Problem, Unheard, errors_of, store_down
 from gateway.http.api.views import BatchTaken, RefusedLine
 from gateway.http.patience import Patience, TooSlow
 from gateway.outbound.batches import Form, Progress, Pushes, Refusal, take_batch
@@ -47,8 +47,10 @@ class ClientGone(Exception):
 class Tally:
     """Adds up what became of a batch's lines."""
 
-    def __init__(self, batch: str) -> None:
-        self._batch = batch
+    def __init__(self, batch: str, key: str) -> None:
+        """``key`` is the name of the key that sends it."""
+        self.batch = batch
+        self._key = key
         self._queued = self._known = self._refused = 0
         self._lines: list[RefusedLine] = []
 
@@ -63,7 +65,7 @@ class Tally:
     def taken(self) -> BatchTaken:
         """Return all of it."""
         return BatchTaken(
-            self._batch,
+            self.batch,
             self._queued,
             self._known,
             self._refused,
@@ -76,7 +78,8 @@ class Tally:
         return {"queued": self._queued, "known": self._known, "refused": self._refused}
 
     def __str__(self) -> str:
-        return " ".join(f"{name}={number}" for name, number in self.counts().items())
+        counts = " ".join(f"{name}={number}" for name, number in self.counts().items())
+        return f"key={self._key} {counts}"
 
 
 def batch_route(ask: Ask, push: Pushes) -> HTTPRouteHandler:
@@ -87,31 +90,34 @@ def batch_route(ask: Ask, push: Pushes) -> HTTPRouteHandler:
     async def take(request: Asked) -> Response[BatchTaken]:
         """Queue the lines of the body as they come."""
         key = ask(request, Scope.SEND)
-        query = read_query(request.query_params.multi_items(), BatchQuery)
-        form = _form(request)
-        tally = Tally(query.name)
-        defaults = {"template": query.template, "account": query.account}
-        lines = take_batch(
-            KeyedPush(push, key),
-            query.name,
-            form,
-            defaults,
-            _chunks(request, patience),
-            # Where no length is told, Granian tells an upload that broke off from a whole one not.
-            may_break_off=request.content_length is None,
-        )
-        try:
-            async with aclosing(lines):
-                async for progress in lines:
-                    tally.add(progress)
-        except (ClientGone, TooSlow, StoreDown) as broke:
-            why = _WHY[type(broke)]
-            _log.warning("batch %s broke off: %s key=%s %s", query.name, why, key.name, tally)
-            raise _broken_off(broke, tally) from None
-        _log.info("batch %s taken key=%s %s", query.name, key.name, tally)
+        async with heard(request):
+            query = read_query(request.query_params.multi_items(), BatchQuery)
+            tally = Tally(query.name, key.name)
+            lines = take_batch(
+                KeyedPush(push, key),
+                query.name,
+                _form(request),
+                {"template": query.template, "account": query.account},
+                _chunks(request, patience),
+                # Without a length, an upload that breaks off ends like a whole one (Granian).
+                may_break_off=request.content_length is None,
+            )
+            await _add_up(lines, tally)
         return Response(tally.taken(), status_code=202)
 
     return take
+
+
+async def _add_up(lines: AsyncGenerator[Progress], tally: Tally) -> None:
+    """Take a batch to its end; raise Problem where it breaks off, and HeaderWrong."""
+    try:
+        async with aclosing(lines):
+            async for progress in lines:
+                tally.add(progress)
+    except (ClientGone, TooSlow, StoreDown) as broke:
+        _log.warning("batch %s broke off: %s %s", tally.batch, _WHY[type(broke)], tally)
+        raise _broken_off(broke, tally) from None
+    _log.info("batch %s taken %s", tally.batch, tally)
 
 
 _WHY: Final = {
@@ -126,7 +132,7 @@ def _broken_off(broke: Exception, tally: Tally) -> Problem:
     said = f"{_WHY[type(broke)]}; send the same batch again, nothing is queued twice"
     if isinstance(broke, StoreDown):
         return store_down(broke, said, **tally.counts())
-    return Problem(408 if isinstance(broke, TooSlow) else 400, said, **tally.counts())
+    return Unheard(408 if isinstance(broke, TooSlow) else 400, said, **tally.counts())
 
 
 def _form(request: Asked) -> Form:

@@ -125,7 +125,7 @@ _DETAILS: Final[dict[int, dict[str, Any]]] = {
         ],
         "id": _ID,
     },
-    413: {},
+    413: {"detail": "more than is taken at once; send fewer messages, or a batch"},
     415: {"detail": "Content-Type: give one of: application/x-ndjson, text/csv"},
     422: {"errors": [_TO_MEND]},
     503: {"detail": "the store is down at the moment; send it again"},

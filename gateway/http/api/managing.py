@@ -88,7 +88,8 @@ class Managing:
         done, after = 0, None
         while True:
             found = await self._records.find(meant, AT_ONCE, after)
-            these = meant._replace(ids=tuple(one.id for one in found))
+            # Their states may have changed meanwhile, and nothing else.
+            these = Wanted(ids=tuple(one.id for one in found), states=meant.states)
             done += await deed.act(self._records, these, AT_ONCE, self._clock()) if found else 0
             if len(found) < AT_ONCE:
                 return done

@@ -14,16 +14,13 @@ from gateway.http.api.filters import FAR, read
 from gateway.http.api.keys import ApiKey, Forbidden, Scope
 from gateway.http.api.problems import errors_of
 from gateway.http.api.views import Many, OneOfMany, Queued
-from gateway.outbound.batches import Pushes
+from gateway.outbound.batches import BREATH, Pushes
 from gateway.outbound.jobs import Added, Job, State, Wanted
 from gateway.outbound.ports import JobRecords
 from gateway.outbound.requests import PushRequest
 
 MOST: Final = 1000
 """Messages in one request."""
-
-_BREATH: Final = 50
-"""Messages that are made before others get a turn of the event loop."""
 
 IDEMPOTENCY_KEY: Final = "idempotency-key"
 
@@ -78,7 +75,7 @@ class Sending:
         told: list[OneOfMany | None] = []
         jobs: list[Job] = []
         for number, one in enumerate(given):
-            if number % _BREATH == _BREATH - 1:
+            if number % BREATH == BREATH - 1:
                 await asyncio.sleep(0)
             try:
                 jobs.append(push.make(read(one, PushRequest)))

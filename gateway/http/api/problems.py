@@ -20,6 +20,8 @@ MEDIA_TYPE: Final = "application/problem+json"
 
 RETRY_AFTER: Final = {"retry-after": "5"}
 
+_TOO_LARGE: Final = "more than is taken at once; send fewer messages, or a batch"
+
 _FIELD: Final = re.compile(r"[A-Za-z_-]+(\.[A-Za-z0-9_]+)*")
 _TEMPLATE_FIELD: Final = re.compile(r"template [^:]+: ([A-Za-z0-9_.]+): (.*)", re.DOTALL)
 # As msgspec writes them.
@@ -61,6 +63,10 @@ class Problem(Exception):
         super().__init__(status)
         self.response = problem(status, detail=detail, **more)
         self.response.headers.update(headers or {})
+
+
+class Unheard(Problem):
+    """A problem that nobody waits to be told of."""
 
 
 def problem(status: int, **members: Any) -> Response[dict[str, Any]]:
@@ -131,7 +137,10 @@ def _raised(_request: Request[Any, Any, Any], error: Problem) -> Response[Any]:
 
 def _of_http(_request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
     """Tell what the framework refuses: a body that is too large, a request that is no HTTP."""
-    return problem(error.status_code)
+    told = (
+        {"detail": _TOO_LARGE} if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else {}
+    )
+    return problem(error.status_code, **told)
 
 
 def _unforeseen(_request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
