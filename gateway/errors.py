@@ -13,6 +13,7 @@ GatewayError
     ├── NotSent             it did not reach WeChat
     ├── Unanswered          it may have, and no answer came
     ├── TokenUnavailable    there is no token to call with
+    ├── Limited             it was not called: a limit is used up for now
     └── Rejected            WeChat answered with an error code
         ├── TokenRejected       the token is dead
         ├── Busy                later, perhaps
@@ -133,6 +134,10 @@ class Unanswered(ApiError):
 
 class TokenUnavailable(ApiError):
     """There is no token to call with; the message says why, and what to do."""
+
+
+class Limited(ApiError):
+    """A call was not made: a limit of the account's is used up; the message says for how long."""
 
 
 class Rejected(ApiError):

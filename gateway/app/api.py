@@ -5,10 +5,12 @@ from secrets import token_hex
 from typing import NamedTuple
 
 from gateway.adapters.wechat_api import Phases, WeChatTransport
-from gateway.app.stores import make_token_store
+from gateway.app.stores import make_budgets, make_token_store
 from gateway.errors import SettingsError
 from gateway.outbound.api import WeChatApi
+from gateway.outbound.budgets import Rate
 from gateway.outbound.credentials import Credentials, PlainToken, StableToken, Ticket
+from gateway.outbound.limits import CallLimits
 from gateway.outbound.pages import PageSigner
 from gateway.outbound.tokens import Source, Tokens
 from gateway.settings import Settings
@@ -29,6 +31,8 @@ class Apis:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.store = make_token_store(settings)
+        self.budgets = make_budgets(settings)
+        """The limits of calls, and of what is pushed."""
         self._transports: dict[str, WeChatTransport] = {}
         self._accounts: dict[str, AccountApi] = {}
 
@@ -46,6 +50,7 @@ class Apis:
         for transport in self._transports.values():
             await transport.close()
         await self.store.close()
+        await self.budgets.close()
 
     def _make(self, name: str) -> AccountApi:
         account = self._settings.accounts[name]
@@ -62,7 +67,9 @@ class Apis:
         else:
             source = PlainToken(bare, credentials)
         tokens = Tokens(account.app_id, source, self.store, clock=time.time)
-        api = WeChatApi(transport, tokens)
+        rates = {path: Rate(*rate) for path, rate in account.rates.items()}
+        limits = CallLimits(name, self.budgets, rates, clock=time.time)
+        api = WeChatApi(transport, tokens, limits=limits)
         name = f"{account.app_id}:jsapi"
         tickets = Tokens(name, Ticket(api, "jsapi"), self.store, clock=time.time)
         return AccountApi(api, tokens, tickets)

@@ -1,5 +1,6 @@
 """What one process of the gateway does, put together: it receives, and it pushes."""
 
+import asyncio
 import os
 from typing import Final
 
@@ -62,10 +63,12 @@ class Process:
             await self.outbound.start()
 
     async def stop(self) -> None:
-        """Finish what is under way, let go of stores and connections."""
-        await self.inbound.stop()
-        if self.outbound is not None:
-            await self.outbound.stop()
+        """Finish what is under way on both sides at once, let go of stores and connections."""
+        if self.outbound is None:
+            await self.inbound.stop()
+        else:
+            await asyncio.gather(self.inbound.stop(), self.outbound.stop())
+            await self.outbound.close()
         await self.apis.close()
 
 

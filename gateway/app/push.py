@@ -7,7 +7,7 @@ import time
 from typing import Final
 
 from gateway.app.api import Apis
-from gateway.app.stores import MEMORY, make_budgets, make_job_queue, make_job_records
+from gateway.app.stores import MEMORY, make_job_queue, make_job_records
 from gateway.app.templates import load_templates
 from gateway.outbound.attempts import Attempts
 from gateway.outbound.budgets import Rate
@@ -21,6 +21,8 @@ from gateway.outbound.requests import JobMaker
 from gateway.settings import Settings
 
 _log = logging.getLogger("gateway")
+
+_CHANNELS: Final = frozenset(map(str, Channel))
 
 STOP_SECONDS: Final = 8.0
 """How long a stop waits for WeChat's answers; what is not answered then may have been sent."""
@@ -46,9 +48,7 @@ class Outbound:
         self.records = make_job_records(settings)
         maker = JobMaker(accounts, load_templates(settings), clock=time.time)
         self.push = Push(maker, self.queue, on_stored=self._wake)
-        self._gates = Gates(
-            make_budgets(settings), _rates(settings), clock=time.time, draw=random.random
-        )
+        self._gates = Gates(apis.budgets, _rates(settings), clock=time.time, draw=random.random)
         self._keep = settings.push.keep_days * DAY
         self._pruning: asyncio.Task[None] | None = None
         self._dispatcher: Dispatcher | None = None
@@ -76,13 +76,15 @@ class Outbound:
             await self._dispatcher.start()
 
     async def stop(self) -> None:
-        """Finish what is under way, give back the rest, let go of the stores."""
-        if self._dispatcher is not None:
-            await self._dispatcher.stop(STOP_SECONDS)
+        """Send nothing more, finish what is under way, give back the rest."""
         if self._pruning is not None:
             self._pruning.cancel()
             await asyncio.wait([self._pruning])
-        await self._gates.close()
+        if self._dispatcher is not None:
+            await self._dispatcher.stop(STOP_SECONDS)
+
+    async def close(self) -> None:
+        """Let go of the stores."""
         await self.records.close()
         await self.queue.close()
 
@@ -101,4 +103,5 @@ def _rates(settings: Settings) -> dict[Route, Rate]:
         Route(name, Channel(channel)): Rate(rate.per_second, rate.burst)
         for name, account in settings.accounts.items()
         for channel, rate in account.rates.items()
+        if channel in _CHANNELS
     }

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 
 from gateway.backoff import full_jitter
-from gateway.errors import ApiError, Busy, NotSent, TokenRejected, Unanswered
+from gateway.errors import ApiError, Busy, NotSent, Throttled, TokenRejected, Unanswered
 from gateway.outbound.failures import rejection
 from gateway.outbound.multipart import File, encode
 from gateway.outbound.ports import ApiRequest, ApiResponse, StoredToken, Transport
@@ -47,6 +47,16 @@ class TokenKeeper(Protocol):
         """Return another one than this, which WeChat refused."""
 
 
+class Limits(Protocol):
+    """What a call waits for: its account's CallLimits."""
+
+    async def wait(self, path: str) -> None:
+        """Return when a call may begin; raise Limited where that takes too long."""
+
+    async def learn(self, path: str, error: Throttled) -> None:
+        """Let nobody call it before the limit's reset."""
+
+
 class Call(NamedTuple):
     """A call that may be sent several times, each time with the token of then."""
 
@@ -72,6 +82,7 @@ class WeChatApi:
         tokens: TokenKeeper | None,
         retries: Retries = Retries(),  # noqa: B008  # immutable
         *,
+        limits: Limits | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         draw: Callable[[], float] = random.random,
     ) -> None:
@@ -79,6 +90,7 @@ class WeChatApi:
         self._transport = transport
         self._tokens = tokens
         self._retries = retries
+        self._limits = limits
         self._sleep = sleep
         self._draw = draw
 
@@ -100,7 +112,7 @@ class WeChatApi:
         UserRejected; Unanswered where nobody knows whether it was done.
         """
         call = _make(method, path, json, query, file, repeatable)
-        answer: Answer = await self._tried(
+        answer: Answer = await self._limited(
             call, retries or self._retries, lambda response: answer_of(path, response)
         )
         return answer
@@ -113,7 +125,10 @@ class WeChatApi:
         repeatable: bool = False,
         retries: Retries | None = None,
     ) -> Answer:
-        """Call an endpoint with a body that is JSON already; else as ``call``."""
+        """Call an endpoint with a body that is JSON already; else as ``call``.
+
+        Whoever sends many keeps their limits: none is waited for here.
+        """
         call = Call("POST", path, {}, body, "application/json", repeatable)
         answer: Answer = await self._tried(
             call, retries or self._retries, lambda response: answer_of(path, response)
@@ -125,10 +140,23 @@ class WeChatApi:
     ) -> ApiResponse:
         """Call an endpoint that answers with a file; an answer in JSON that is an error raises."""
         call = _make(method, path, json, query, None, repeatable=True)
-        found: ApiResponse = await self._tried(
+        found: ApiResponse = await self._limited(
             call, self._retries, lambda response: _file_of(path, response)
         )
         return found
+
+    async def _limited(
+        self, call: Call, retries: Retries, read: Callable[[ApiResponse], Any]
+    ) -> Any:
+        """Send a call when its account's limits let it."""
+        if self._limits is None:
+            return await self._tried(call, retries, read)
+        await self._limits.wait(call.path)
+        try:
+            return await self._tried(call, retries, read)
+        except Throttled as error:
+            await self._limits.learn(call.path, error)
+            raise
 
     async def _tried(self, call: Call, retries: Retries, read: Callable[[ApiResponse], Any]) -> Any:
         """Send a call until it is answered, as often as it may be; return what ``read`` reads."""

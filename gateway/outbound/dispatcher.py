@@ -162,6 +162,8 @@ class Dispatcher:
         keeping.cancel()
         await asyncio.wait([keeping])
         with suppress(StoreDown):
+            # A claim may have been cut off, and have jobs that nobody began with.
+            await self._queue.put_back(self._worker, self._settling.open)
             if not self._settling.open:
                 await self._queue.leave(self._worker)
 

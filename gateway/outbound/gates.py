@@ -139,10 +139,6 @@ class Gates:
         elif before is not BreakerState.CLOSED and breaker.state(now) is BreakerState.CLOSED:
             _log.info("push %s goes on", route.name)
 
-    async def close(self) -> None:
-        """Let go of the budgets' store."""
-        await self._budgets.close()
-
     def _breaker(self, route: Route) -> Breaker:
         if route not in self._breakers:
             self._breakers[route] = Breaker()

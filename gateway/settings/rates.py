@@ -25,3 +25,15 @@ def parse_rate(text: Any) -> SendRate:
     if per_second > _MOST:
         raise ValueError(f"must be {_MOST:,.0f}/s at most; leave it out for no bound")
     return SendRate(per_second, max(1, int(per_second)))
+
+
+CHANNELS: Final = ("template", "notice", "mini_program", "custom", "mass")
+
+
+def check_limited(name: str) -> str:
+    """Return the channel or path that has a rate; raise ValueError where it is neither."""
+    if name not in CHANNELS and not re.fullmatch(r"/[\w./-]+", name):
+        raise ValueError(
+            f"must be one of {', '.join(CHANNELS)}, or a path such as /cgi-bin/user/get"
+        )
+    return name

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -16,7 +17,7 @@ from pydantic import (
 )
 
 from gateway.protocol.account import Mode, decode_aes_key
-from gateway.settings.rates import SendRate, parse_rate
+from gateway.settings.rates import SendRate, check_limited, parse_rate
 from gateway.settings.urls import split_url
 
 
@@ -208,14 +209,15 @@ class AccountSettings(Section):
     """The hosts whose pages are signed at /jssdk/NAME?url=, for WeChat's JS-SDK; with the port
     where there is one. Needs app_secret."""
     rates: dict[
-        Literal["template", "notice", "mini_program", "custom", "mass"],
+        Annotated[str, AfterValidator(check_limited)],
         Annotated[SendRate, PlainValidator(parse_rate)],
     ] = {}
     """How fast messages are pushed at most, by channel, over all processes: a number of sends in a
     time, such as template = "200/s", custom = "60/min" or mass = "100/d"; the channels are
-    template, notice, mini_program, custom and mass. At once go as many as go in a second, and one
-    at least. Without a rate a channel goes as fast as the workers do, until WeChat tells of a
-    limit: that one is waited for, with a rate or without."""
+    template, notice, mini_program, custom and mass. And how often an endpoint is called, by its
+    path: "/cgi-bin/user/info" = "50/s". At once go as many as go in a second, and one at least.
+    Without a rate all goes as fast as it can, until WeChat tells of a limit: that one is waited
+    for, with a rate or without."""
     previous_token: SecretStr | None = None
     """The token before a rotation that is under way: signatures made with it are still taken."""
     previous_encoding_aes_key: SecretStr | None = None

@@ -156,6 +156,9 @@ class PushWorld:
             try:
                 await asyncio.to_thread(self._start, f"http://127.0.0.1:{port}")
                 return await drill()
+            except BaseException:
+                print(*self.log_lines()[-100:], sep="\n")
+                raise
             finally:
                 for task in self._receipts:
                     task.cancel()

@@ -77,8 +77,8 @@ def test_a_rate_has_a_bound(last: str, beyond: str) -> None:
 def test_a_channel_that_is_none_is_refused() -> None:
     write_account(rates={"templat": "200/s"})
     assert refusal() == (
-        "accounts.main.rates.templat: input should be 'template', 'notice', 'mini_program', "
-        f"'custom' or 'mass' {SET_BY.format('TEMPLAT')}"
+        "accounts.main.rates.templat: must be one of template, notice, mini_program, custom, "
+        f"mass, or a path such as /cgi-bin/user/get {SET_BY.format('TEMPLAT')}"
     )
 
 
