@@ -7,7 +7,7 @@ import time
 from typing import Final
 
 from gateway.app.api import Apis
-from gateway.app.stores import MEMORY, make_job_queue, make_job_records
+from gateway.app.stores import MEMORY, make_job_queue, make_job_records, make_template_store
 from gateway.app.templates import load_templates
 from gateway.outbound.attempts import Attempts
 from gateway.outbound.budgets import Rate
@@ -17,6 +17,7 @@ from gateway.outbound.jobs import Channel
 from gateway.outbound.policy import DAY, Terms
 from gateway.outbound.pruning import prune_for_ever
 from gateway.outbound.push import Push
+from gateway.outbound.registry import Templates
 from gateway.outbound.requests import JobMaker
 from gateway.settings import Settings
 
@@ -46,11 +47,13 @@ class Outbound:
         accounts = pushing_accounts(settings)
         self.queue = make_job_queue(settings)
         self.records = make_job_records(settings)
-        maker = JobMaker(accounts, load_templates(settings), clock=time.time)
+        self._template_store = make_template_store(settings)
+        self.templates = Templates(load_templates(settings), self._template_store)
+        maker = JobMaker(accounts, self.templates, clock=time.time)
         self.push = Push(maker, self.queue, on_stored=self._wake)
         self._gates = Gates(apis.budgets, _rates(settings), clock=time.time, draw=random.random)
         self._keep = settings.push.keep_days * DAY
-        self._pruning: asyncio.Task[None] | None = None
+        self._keeping: list[asyncio.Task[None]] = []
         self._dispatcher: Dispatcher | None = None
         if concurrency and accounts:
             self._dispatcher = Dispatcher(
@@ -71,20 +74,25 @@ class Outbound:
 
     async def start(self) -> None:
         """Begin to send, and to forget what is old."""
-        self._pruning = asyncio.create_task(prune_for_ever(self.records, self._keep, time.time))
+        self._keeping = [
+            asyncio.create_task(prune_for_ever(self.records, self._keep, time.time)),
+            asyncio.create_task(self.templates.refresh_for_ever()),
+        ]
         if self._dispatcher is not None:
             await self._dispatcher.start()
 
     async def stop(self) -> None:
         """Send nothing more, finish what is under way, give back the rest."""
-        if self._pruning is not None:
-            self._pruning.cancel()
-            await asyncio.wait([self._pruning])
+        for task in self._keeping:
+            task.cancel()
+        if self._keeping:
+            await asyncio.wait(self._keeping)
         if self._dispatcher is not None:
             await self._dispatcher.stop(STOP_SECONDS)
 
     async def close(self) -> None:
         """Let go of the stores."""
+        await self._template_store.close()
         await self.records.close()
         await self.queue.close()
 

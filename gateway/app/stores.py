@@ -11,6 +11,7 @@ from gateway.adapters.memory_tokens import MemoryTokens
 from gateway.adapters.postgres import PostgresArchive, PostgresDeadLetters
 from gateway.adapters.postgres_job_records import PostgresRecords
 from gateway.adapters.postgres_queue import PostgresQueue
+from gateway.adapters.postgres_templates import PostgresTemplates
 from gateway.adapters.redis import RedisStore
 from gateway.adapters.redis_budgets import RedisBudgets
 from gateway.adapters.redis_tokens import RedisTokens
@@ -20,12 +21,13 @@ from gateway.adapters.sqlite_budgets import SqliteBudgets
 from gateway.adapters.sqlite_job_records import SqliteRecords
 from gateway.adapters.sqlite_queue import SqliteQueue
 from gateway.adapters.sqlite_records import SqliteArchive, SqliteDeadLetters
+from gateway.adapters.sqlite_templates import SqliteTemplates
 from gateway.adapters.sqlite_tokens import SqliteTokens
 from gateway.errors import StoreDown
 from gateway.inbound.ports import Archive, DeadLetters, Finding, Store
 from gateway.inbound.runtime import Stores
 from gateway.outbound.budgets import Budgets
-from gateway.outbound.ports import JobQueue, JobRecords, TokenStore
+from gateway.outbound.ports import JobQueue, JobRecords, TemplateStore, TokenStore
 from gateway.settings import Settings
 
 MEMORY: Final = "memory://"
@@ -112,6 +114,14 @@ def make_job_records(settings: Settings) -> JobRecords:
     if given.postgres_dsn is not None:
         return PostgresRecords(given.postgres_dsn.get_secret_value(), timeout=JOB_SECONDS)
     return SqliteRecords(sqlite_path(given.url), timeout=JOB_SECONDS)
+
+
+def make_template_store(settings: Settings) -> TemplateStore:
+    """Return where the templates are kept that were given over the API: beside the queue."""
+    given = settings.store
+    if given.postgres_dsn is not None:
+        return PostgresTemplates(given.postgres_dsn.get_secret_value(), timeout=JOB_SECONDS)
+    return SqliteTemplates(sqlite_path(given.url), timeout=JOB_SECONDS)
 
 
 async def examine_stores(settings: Settings) -> list[Finding]:

@@ -19,6 +19,9 @@ MAX_LINE: Final = 65_536
 
 STORED_AT_ONCE: Final = 1000
 
+MAX_SAID: Final = 300
+"""Characters of what is said of a line: some of it may be the line's own."""
+
 BREATH: Final = 32
 """Lines that are read before others get a turn of the event loop: callbacks have to be answered."""
 
@@ -333,7 +336,8 @@ class _Intake:
         except HeaderWrong:
             raise
         except PushRefused as refused:
-            self._refused.append(Refusal(self._reader.began, refused.args))
+            said = tuple(str(one)[:MAX_SAID] for one in refused.args)
+            self._refused.append(Refusal(self._reader.began, said))
         else:
             self._jobs += [] if job is None else [(self._reader.began, job)]
 

@@ -182,3 +182,19 @@ class JobRecords(Protocol):
 
     async def close(self) -> None:
         """Let go of connections and threads."""
+
+
+class TemplateStore(Protocol):
+    """The templates that were given over the API; every method raises StoreDown."""
+
+    async def all(self) -> dict[str, bytes]:
+        """Return each as it is written, JSON, by name."""
+
+    async def put(self, name: str, written: bytes) -> None:
+        """Keep one, in place of any other of this name."""
+
+    async def remove(self, name: str) -> bool:
+        """Forget one; return whether there was any."""
+
+    async def close(self) -> None:
+        """Let go of connections and threads."""

@@ -94,7 +94,7 @@ class MessageTemplate:
         """Compile it; raise TemplateWrong with a line for each thing that is wrong."""
         self.name = name
         self.channel = written.channel
-        self._written = written
+        self.written = written
         self._wrong: list[str] = []
         self._fields = {LANGUAGE: self._compiled(written.fields, "fields")}
         for language, variant in written.variants.items():
@@ -130,11 +130,11 @@ class MessageTemplate:
                 wrong.append(f"{name}: {fault}")
             values[name] = value
         url, path = self._link("url", self._url, data, wrong), ""
-        if self._written.page is not None:
+        if self.written.page is not None:
             path = self._link("page.path", self._path, data, wrong)
         if wrong:
             raise TemplateWrong(*(f"template {self.name}: {line}" for line in wrong))
-        page = self._written.page
+        page = self.written.page
         return Rendered(
             self._id_in(language),
             values,
@@ -147,8 +147,8 @@ class MessageTemplate:
         return list(self._fields)
 
     def _id_in(self, language: str) -> str:
-        variant = self._written.variants.get(language)
-        return (variant.template_id if variant else None) or self._written.template_id
+        variant = self.written.variants.get(language)
+        return (variant.template_id if variant else None) or self.written.template_id
 
     def _link(self, name: str, template: Template | None, data: Data, wrong: list[str]) -> str:
         if template is None:

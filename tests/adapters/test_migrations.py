@@ -26,6 +26,7 @@ MADE: Final = [
     "gateway_migrations",
     "gateway_push_jobs",
     "gateway_push_queue",
+    "gateway_push_templates",
     "gateway_push_workers",
 ]
 

@@ -61,3 +61,9 @@ CREATE TABLE gateway_push_workers (
     worker text COLLATE "C" PRIMARY KEY,
     holds_until timestamptz NOT NULL
 );
+
+-- Templates that were given over the API, as JSON; others are files.
+CREATE TABLE gateway_push_templates (
+    name text COLLATE "C" PRIMARY KEY,
+    written bytea NOT NULL
+);
