@@ -9,7 +9,7 @@
 
 from importlib.metadata import version
 
-from gateway.errors import BotError
+from gateway.errors import BotError, PushRefused
 from gateway.inbound.bot import Bot, CallNext, Middleware
 from gateway.inbound.context import Context
 from gateway.protocol.cloudevents import CloudEvent
@@ -203,6 +203,7 @@ __all__ = [
     "PoiCheckNotify",
     "ProductEvent",
     "PublishJobFinish",
+    "PushRefused",
     "QualificationVerifyFail",
     "QualificationVerifySuccess",
     "Reply",

@@ -1,15 +1,19 @@
 """The demo bot: what `gateway serve` answers with when it is given no bot of yours."""
 
 import re
+from contextlib import suppress
 
 from gateway import (
     Article,
     Bot,
+    BotError,
     Click,
+    Context,
     Event,
     Image,
     ImageReply,
     Message,
+    PushRefused,
     Scan,
     Subscribe,
     Text,
@@ -43,8 +47,23 @@ async def echo_image(message: Image) -> ImageReply:
 
 
 @bot.on(Subscribe)
-async def welcome(message: Subscribe) -> str:
-    """Greet a new follower; tell where they came from if a QR code says so."""
+async def welcome(message: Subscribe, context: Context) -> str:
+    """Greet a new follower, and push a template message; tell where a QR code says they are from.
+
+    The reply is in time whatever becomes of the message: that one is queued, and sent behind it.
+    """
+    # The same for each delivery of the event: the message goes out once.
+    key = f"welcome/{message.from_user_name}/{message.create_time}"
+    with suppress(
+        BotError, PushRefused
+    ):  # An account need not have an app_secret, or the template.
+        await bot.push.template(
+            context.account.name,
+            message.from_user_name,
+            "welcome",
+            {"since": message.create_time},
+            idempotency_key=key,
+        )
     source = "" if message.scene is None else f"（来自二维码 {message.scene}）"
     return f"欢迎关注{source}！(Welcome!)"
 

@@ -19,6 +19,7 @@ from gateway import (
     Message,
     Middleware,
     NewsReply,
+    PushRefused,
     Reply,
     TextReply,
 )
@@ -50,7 +51,8 @@ def test_nothing_is_missing_and_nothing_is_too_much() -> None:
     """Every message, event, push and reply, their bases, and what a bot is written with."""
     received = {kind.__name__ for kind in _tree(Message) if kind.__module__.startswith("gateway.")}
     replied = {kind.__name__ for kind in _tree(Reply) if kind.__module__ == replies.__name__}
-    rest = {kind.__name__ for kind in (Article, Bot, BotError, CloudEvent, Context)}
+    others = (Article, Bot, BotError, CloudEvent, Context, PushRefused)
+    rest = {kind.__name__ for kind in others}
     assert set(gateway.__all__) == received | replied | rest | {"CallNext", "Middleware"}
     for kind in {*MESSAGES.values(), *EVENTS.values(), *COMPONENT_PUSHES.values()}:
         assert kind.__name__ in gateway.__all__

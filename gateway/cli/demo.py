@@ -4,10 +4,11 @@ import asyncio
 import base64
 import os
 import signal
-import subprocess
 import sys
 import time
-from functools import partial
+from asyncio.subprocess import Process, create_subprocess_exec
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -15,25 +16,41 @@ import rich_click as click
 from rich.console import Console
 
 from gateway.cli.options import callback_url
-from gateway.cli.sending import fresh_callback, make_sender
+from gateway.cli.platform import serving
 from gateway.cli.serve import usable_address
-from gateway.cli.show import show_outcome, show_sent
+from gateway.cli.tour import take_tour
 from gateway.errors import SettingsError
 from gateway.settings import CONFIG_VARIABLE, Settings, load_settings
-from gateway.simulator.documents import MESSAGES, USER, Document, event, message
-from gateway.simulator.platform import Platform
+from gateway.simulator.api.world import Account, Template
 
 _SETTINGS = """\
 # The demo account of `gateway demo`. Its secrets were made up on this machine.
 [server]
 port = {port}
 
+[push]
+templates = "{templates}"
+
 [accounts.demo]
 app_id = "{app_id}"
+app_secret = "{secret}"
 token = "{token}"
 encoding_aes_key = "{key}"
 mode = "safe"
 original_id = "gh_demo00000001"
+"""
+
+_TEMPLATE_ID = "DEMO-WELCOME"
+_TEMPLATE = f"""\
+# What the demo bot pushes to a new follower: bot.push.template(account, user, "welcome", data).
+template_id = "{_TEMPLATE_ID}"
+url = "https://example.com/welcome"
+
+[fields.thing1]
+value = "{{{{ greeting | default('欢迎关注') }}}}"
+
+[fields.time2]
+value = "{{{{ since | timestr }}}}"
 """
 
 _START_SECONDS = 20.0
@@ -66,16 +83,27 @@ def demo(port: int, config: Path, once: bool) -> None:
         raise SettingsError(f"{config}: has no account called demo; give another file as --config")
     # Else whatever listens there already would be taken for the gateway started here.
     usable_address(settings.server.host, port)
-    command = [sys.executable, "-m", "gateway", "serve", "--port", str(port)]
-    environment = os.environ | {"GATEWAY_SERVER__LOG_LEVEL": "warning"}
     # SIGTERM ends the demo as Ctrl-C does, and the server with it.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    server = subprocess.Popen(command, env=environment)  # noqa: S603 - this program itself
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
-        url = callback_url(settings, "demo", port)
-        asyncio.run(_tour(settings, url, server))
+        sys.exit(asyncio.run(_run(settings, config, port, once=once)))
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+async def _run(settings: Settings, config: Path, port: int, *, once: bool) -> int:
+    """Start both, take the tour, and serve until the server ends; return its exit code."""
+    url = callback_url(settings, "demo", port)
+    async with AsyncExitStack() as running:
+        api, wechat = await running.enter_async_context(_wechat(settings, url))
+        server = await running.enter_async_context(_gateway(port, api))
+        session = await running.enter_async_context(aiohttp.ClientSession())
+        await _ready(session, url, server)
+        await take_tour(settings, session, url, wechat)
         if once:
-            return
+            return 0
+        if wechat is None:
+            click.echo(f"{config} has no app_secret: nothing is pushed; without the file it is new")
         Console().print(
             f"\nServing at [bold]{url}[/]. In another terminal, try:\n"
             f"  {_command()} simulate text 帮助 --config {config} --url {url}\n"
@@ -83,11 +111,46 @@ def demo(port: int, config: Path, once: bool) -> None:
             soft_wrap=True,
             highlight=False,
         )
-        sys.exit(server.wait())
-    except KeyboardInterrupt:
-        pass
+        return await server.wait()
+
+
+@asynccontextmanager
+async def _wechat(
+    settings: Settings, url: str
+) -> AsyncIterator[tuple[dict[str, str], Account | None]]:
+    """Serve WeChat's API on a free port; give what says so to the gateway, and the account there.
+
+    None where the account has no app_secret: nothing can be pushed for it.
+    """
+    async with serving(settings, "127.0.0.1", 0, lambda _name: url) as platform:
+        account = platform.accounts.get("demo")
+        if account is not None:
+            text = "{{thing1.DATA}}\n{{time2.DATA}}"
+            account.templates[_TEMPLATE_ID] = Template(_TEMPLATE_ID, "关注提醒", text)
+        yield {"GATEWAY_ACCOUNTS__DEMO__API_URL": f"http://127.0.0.1:{platform.port}"}, account
+
+
+@asynccontextmanager
+async def _gateway(port: int, variables: dict[str, str]) -> AsyncIterator[Process]:
+    """Run `gateway serve` with the demo bot; stop it in the end."""
+    command = [sys.executable, "-m", "gateway", "serve", "--port", str(port)]
+    environment = os.environ | variables | {"GATEWAY_SERVER__LOG_LEVEL": "warning"}
+    server = await create_subprocess_exec(*command, env=environment)
+    try:
+        yield server
     finally:
-        _stop(server)
+        await _stop(server)
+
+
+async def _stop(server: Process) -> None:
+    if server.returncode is None:
+        server.send_signal(signal.SIGTERM)
+    try:
+        async with asyncio.timeout(15):
+            await server.wait()
+    except TimeoutError:
+        server.kill()
+        await server.wait()
 
 
 def _command() -> str:
@@ -97,53 +160,29 @@ def _command() -> str:
 
 
 def _write_settings(config: Path, port: int) -> None:
-    config.parent.mkdir(parents=True, exist_ok=True)
+    templates = config.with_name(f"{config.stem}-templates")
+    templates.mkdir(parents=True, exist_ok=True)
+    (templates / "welcome.toml").write_text(_TEMPLATE, encoding="utf-8")
     # Letters and digits only, as the platform makes its keys (PROTOCOL 2).
-    random = base64.b64encode(os.urandom(96), altchars=b"ab").decode()
+    random = base64.b64encode(os.urandom(120), altchars=b"ab").decode()
     text = _SETTINGS.format(
-        port=port, app_id=f"wx{os.urandom(8).hex()}", token=random[:24], key=random[40:83]
+        port=port,
+        templates=templates.as_posix(),
+        app_id=f"wx{os.urandom(8).hex()}",
+        secret=random[90:122],
+        token=random[:24],
+        key=random[40:83],
     )
     config.touch(mode=0o600, exist_ok=False)
     config.write_text(text, encoding="utf-8")
 
 
-def _stop(server: subprocess.Popen[bytes]) -> None:
-    if server.poll() is None:
-        server.send_signal(signal.SIGTERM)
-    try:
-        server.wait(timeout=15)
-    except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait()
-
-
-async def _tour(settings: Settings, url: str, server: subprocess.Popen[bytes]) -> None:
-    sender = make_sender(settings, "demo")
-    async with aiohttp.ClientSession() as session:
-        await _ready(session, url, server)
-        platform = Platform(session, sender, url)
-        for document in _documents(settings.accounts["demo"].original_id or ""):
-            show_sent(document, sender.mode)
-            show_outcome(await platform.deliver(partial(fresh_callback, sender, document)))
-
-
-def _documents(to: str) -> list[Document]:
-    now = int(time.time())
-    msg_id = time.time_ns() // 1000
-    return [
-        message("text", MESSAGES["text"], to=to, sender=USER, now=now, msg_id=msg_id),
-        message("image", MESSAGES["image"], to=to, sender=USER, now=now, msg_id=msg_id + 1),
-        event("subscribe", "1001", to=to, sender=USER, now=now),
-        event("CLICK", "V1001", to=to, sender=USER, now=now),
-    ]
-
-
-async def _ready(session: aiohttp.ClientSession, url: str, server: subprocess.Popen[bytes]) -> None:
+async def _ready(session: aiohttp.ClientSession, url: str, server: Process) -> None:
     """Wait until the gateway answers; raise SettingsError where it ends instead."""
     health = url.partition("/wechat/")[0] + "/health/ready"
     until = time.monotonic() + _START_SECONDS
     while time.monotonic() < until:
-        if server.poll() is not None:
+        if server.returncode is not None:
             raise SettingsError("the gateway did not start; what it said stands above")
         try:
             async with session.get(health) as answer:

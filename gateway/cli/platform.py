@@ -4,8 +4,11 @@ import asyncio
 import random
 import signal
 import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from secrets import token_urlsafe
+from typing import NamedTuple
 
 import aiohttp
 import rich_click as click
@@ -31,6 +34,8 @@ RECEIPT_SECONDS = 0.2
 RECEIPTS_AT_ONCE = 64
 """Receipts under way; the others wait until then, and so does WeChat's clock."""
 
+UrlOf = Callable[[str], str]
+
 
 @click.command()
 @config_option
@@ -54,63 +59,83 @@ def platform(
     Let an account's api_url be its address. Each account needs an app_secret. Ctrl-C stops it.
     """
     settings = load_settings(config)
-    accounts = [_account(settings, name) for name in settings.accounts]
-    names = {given.app_id: name for name, given in settings.accounts.items()}
+    for name, given in settings.accounts.items():
+        if given.app_secret is None:
+            raise SettingsError(f"accounts.{name}.app_secret: missing; any text will do here")
     address = usable_address(host, port)
-    uvloop.run(_serve(settings, accounts, names, address, port, callbacks, not no_receipts))
+
+    def url_of(name: str) -> str:
+        return f"{callbacks.rstrip('/')}/{name}" if callbacks else callback_url(settings, name)
+
+    uvloop.run(_serve(settings, address, port, None if no_receipts else url_of))
 
 
-def _account(settings: Settings, name: str) -> Account:
-    given = settings.accounts[name]
-    if given.app_secret is None:
-        raise SettingsError(f"accounts.{name}.app_secret: missing; any text will do here")
-    tokens = AccountTokens(time.time, lambda: token_urlsafe(96))
-    return Account(given.app_id, given.app_secret.get_secret_value(), tokens, Quotas(time.time))
-
-
-async def _serve(
-    settings: Settings,
-    accounts: list[Account],
-    names: dict[str, str],
-    host: str,
-    port: int,
-    callbacks: str | None,
-    receipts: bool,
-) -> None:
-    running: set[asyncio.Task[None]] = set()
-    room = asyncio.Semaphore(RECEIPTS_AT_ONCE)
+async def _serve(settings: Settings, host: str, port: int, url_of: UrlOf | None) -> None:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with serving(settings, host, port, url_of):
+        settle_memory()
+        click.echo(f"WeChat's API for {', '.join(settings.accounts)} at http://{host}:{port}")
+        await stop.wait()
+
+
+class Serving(NamedTuple):
+    """A platform that is served."""
+
+    port: int
+    accounts: dict[str, Account]
+    """By their names in the settings."""
+
+
+@asynccontextmanager
+async def serving(
+    settings: Settings, host: str, port: int, url_of: UrlOf | None
+) -> AsyncIterator[Serving]:
+    """Serve the accounts that have an app_secret for the block's time; a port of 0 is a free one.
+
+    ``url_of`` tells where an account's receipts go, by its name; without it there are none.
+    """
+    accounts = {
+        name: _account(given.app_id, given.app_secret.get_secret_value())
+        for name, given in settings.accounts.items()
+        if given.app_secret is not None
+    }
     async with aiohttp.ClientSession() as session:
+        notify = _Receipts(settings, session, url_of).notify if url_of else lambda _: None
+        server = ApiServer(World(time.time, accounts.values(), notify), Faults(random.random))
+        async with server.serving(host, port) as bound:
+            yield Serving(bound, accounts)
 
-        async def bring(due: Receipt) -> None:
-            await asyncio.sleep(RECEIPT_SECONDS)
-            name = names[due.app_id]
-            url = f"{callbacks.rstrip('/')}/{name}" if callbacks else callback_url(settings, name)
-            sender = make_sender(settings, name)
-            document = event_of(
-                due.event,
-                due.fields,
-                to=receiver_of(settings, name),
-                sender=due.open_id,
-                now=int(time.time()),
-            )
-            async with room:
-                await Platform(session, sender, url).deliver(
-                    lambda: fresh_callback(sender, document)
-                )
 
-        def notify(due: Receipt) -> None:
-            if receipts:
-                task = loop.create_task(bring(due))
-                running.add(task)
-                task.add_done_callback(running.discard)
+def _account(app_id: str, secret: str) -> Account:
+    tokens = AccountTokens(time.time, lambda: token_urlsafe(96))
+    return Account(app_id, secret, tokens, Quotas(time.time))
 
-        world = World(time.time, accounts, notify)
-        server = ApiServer(world, Faults(random.random))
-        async with server.serving(host, port):
-            settle_memory()
-            click.echo(f"WeChat's API for {', '.join(names.values())} at http://{host}:{port}")
-            await stop.wait()
+
+class _Receipts:
+    """Brings the events that messages end in to the gateway."""
+
+    def __init__(self, settings: Settings, session: aiohttp.ClientSession, url_of: UrlOf) -> None:
+        self._settings = settings
+        self._session = session
+        self._url_of = url_of
+        self._names = {given.app_id: name for name, given in settings.accounts.items()}
+        self._room = asyncio.Semaphore(RECEIPTS_AT_ONCE)
+        self._running: set[asyncio.Task[None]] = set()
+
+    def notify(self, due: Receipt) -> None:
+        """Bring one, soon."""
+        task = asyncio.get_running_loop().create_task(self._bring(due))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _bring(self, due: Receipt) -> None:
+        await asyncio.sleep(RECEIPT_SECONDS)
+        name = self._names[due.app_id]
+        sender = make_sender(self._settings, name)
+        to, now = receiver_of(self._settings, name), int(time.time())
+        document = event_of(due.event, due.fields, to=to, sender=due.open_id, now=now)
+        async with self._room:
+            wechat = Platform(self._session, sender, self._url_of(name))
+            await wechat.deliver(lambda: fresh_callback(sender, document))

@@ -5,6 +5,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from gateway.outbound.jobs import Record
 from gateway.protocol.account import Mode
 from gateway.simulator.documents import Document
 from gateway.simulator.platform import Attempt, Outcome
@@ -43,6 +44,20 @@ def show_attempt(attempt: Attempt, what: str) -> None:
     status = attempt.error or str(attempt.status)
     took = f"{attempt.seconds * 1000:.1f} ms"
     _console.print(f"[green]gateway ->[/] {escape(status)} {what} [dim]{took}")
+
+
+def show_pushed(record: Record, body: dict[str, Any] | None) -> None:
+    """Print what a user received of a pushed message, and how it ended."""
+    if body is not None:
+        values = {name: field["value"] for name, field in body["data"].items()}
+        said = f"[bold]{escape(record.template)}[/] {escape(_brief(values))}"
+        _console.print(f"[green]gateway ->[/] pushed {said} [dim]by {record.channel}")
+    told = escape(f"{record.state}: {record.reason}" if record.reason else record.state)
+    if record.receipt_at is None:
+        _console.print(f"[cyan]WeChat  ->[/] no receipt yet; message {record.id} is {told}")
+        return
+    took = f"{record.receipt_at - record.created_at:.1f} s"
+    _console.print(f"[cyan]WeChat  ->[/] receipt: [bold]{told}[/] [dim]message {record.id}, {took}")
 
 
 def _brief(fields: dict[str, Any]) -> str:

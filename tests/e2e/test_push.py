@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -13,7 +16,7 @@ from gateway.cli.sending import fresh_callback
 from gateway.simulator.platform import Platform
 from tests.cli.running import Command
 from tests.e2e.platform import PlatformServer, platform
-from tests.e2e.server import Server, running
+from tests.e2e.server import ROOT, Server, running
 from tests.e2e.test_background import _until
 from tests.services import free_port
 from tests.support import AES_KEY, APP_ID, TOKEN, fresh_text, make_sender
@@ -149,3 +152,36 @@ def test_a_reply_that_comes_too_late_reaches_its_user(world: World) -> None:
     _until(lambda: world.platform.received(user(4)))
     (body,) = world.platform.received(user(4))
     assert body["text"] == {"content": "at last"}
+
+
+def demo(folder: Path, *arguments: str) -> str:
+    """Run the demo's tour in a folder; return what it shows."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+    ran = subprocess.run(
+        [sys.executable, "-m", "gateway", "demo", "--once", "--port", str(free_port()), *arguments],
+        cwd=folder,
+        env=kept | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        timeout=60,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    return ran.stdout
+
+
+def test_the_demo_pushes_to_its_follower_and_shows_the_receipt(tmp_path: Path) -> None:
+    for _ in range(2):
+        shown = demo(tmp_path)
+        assert "gateway -> pushed welcome thing1=欢迎关注 time2=20" in shown
+        assert "WeChat  -> receipt: delivered " in shown
+
+
+def test_a_demo_account_of_before_pushes_nothing_and_says_nothing_of_it(tmp_path: Path) -> None:
+    demo(tmp_path)
+    config = tmp_path / "var" / "demo.toml"
+    lines = config.read_text(encoding="utf-8").splitlines()
+    config.write_text("\n".join(line for line in lines if not line.startswith("app_secret")))
+    shown = demo(tmp_path)
+    assert "欢迎关注（来自二维码 1001）" in shown
+    assert "pushed" not in shown
