@@ -1,7 +1,5 @@
 """The HTTP API of pushing over a SQLite file, for tests: its keys, its client, its store."""
 
-import logging
-import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +16,7 @@ from gateway.http.api.document import document_route
 from gateway.http.api.keys import KEY_BYTES, ApiKey, Keys, Scope, digest_of, fresh_key
 from gateway.http.api.routes import Parts, push_router
 from gateway.outbound.jobs import Added, Job, Record, State, Wanted
+from gateway.outbound.ports import JobRecords
 from gateway.outbound.push import Push
 from gateway.outbound.requests import JobMaker
 from tests.contracts.jobs import ALL, claim, settled
@@ -60,8 +59,9 @@ class Api(NamedTuple):
     """What a test has of the API."""
 
     client: TestClient[Litestar]
-    queue: Flaky
-    records: SqliteRecords
+    queue: Any
+    """A JobQueue; over SQLite, a Flaky one."""
+    records: JobRecords
 
     def ask(self, method: str, path: str, key: str = "all", **given: Any) -> httpx.Response:
         """Send a request with one of the keys."""
@@ -88,7 +88,8 @@ class Api(NamedTuple):
 
         async def run() -> list[str]:
             held = await claim(self.queue, "w", ALL._replace(limit=limit), limit=limit)
-            return await self.queue.settle("w", [settled(one, state, **given) for one in held])
+            ended = [settled(one, state, **given) for one in held]
+            return list(await self.queue.settle("w", ended))
 
         return self.run(run)
 
@@ -112,16 +113,21 @@ def errors(answer: httpx.Response) -> dict[str, str]:
 
 
 @contextmanager
-def serving(folder: Path, clock: Callable[[], float] = time.time) -> Iterator[Api]:
+def serving(folder: Path) -> Iterator[Api]:
     """Serve the API with a new file in the folder."""
-    logging.getLogger("gateway").setLevel(logging.DEBUG)
     path = folder / "gateway.db"
-    queue, records = Flaky(path, timeout=5), SqliteRecords(path, timeout=5)
+    with serving_over(Flaky(path, timeout=5), SqliteRecords(path, timeout=5)) as api:
+        yield api
+
+
+@contextmanager
+def serving_over(queue: Any, records: JobRecords) -> Iterator[Api]:
+    """Serve the API over a queue and the records of its jobs; close both."""
     templates = {one.name: one for one in (SHIPPED, NOTICE)}
-    push = Push(JobMaker(["main", "other"], templates, clock=time.time), queue)
+    push = Push(JobMaker(["main", "other"], templates), queue)
     keys = [ApiKey(name, digest_of(SECRETS[name]), *given) for name, given in KEYS.items()]
     app = Litestar(
-        [push_router(Parts(push, records, Keys(keys), MAX_BODY, clock)), document_route("1.2.3")],
+        [push_router(Parts(push, records, Keys(keys), MAX_BODY)), document_route("1.2.3")],
         on_shutdown=[queue.close, records.close],
         openapi_config=None,
         logging_config=None,

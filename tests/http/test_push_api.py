@@ -9,6 +9,8 @@ from typing import Any, Final
 import msgspec
 import pytest
 
+from gateway.adapters.postgres_job_records import PostgresRecords
+from gateway.adapters.postgres_queue import PostgresQueue
 from gateway.errors import PushRefused
 from gateway.http.api import managing
 from gateway.http.api.filters import Action, Filter, Page, read, read_query, wanted, wanted_by
@@ -16,8 +18,10 @@ from gateway.http.api.keys import ApiKey
 from gateway.http.api.problems import FieldError, error_of
 from gateway.outbound.jobs import DEAD_LETTERS, State, Wanted
 from tests.contracts.jobs import ALL, claim
-from tests.http.push_api import MAX_BODY, Api, errors, message, serving
+from tests.contracts.records import migrated
+from tests.http.push_api import MAX_BODY, Api, errors, message, serving, serving_over
 from tests.outbound.pool import user
+from tests.services import Database
 
 WHERE: Final = "/push/messages"
 KEY: Final = ApiKey("crm", b"", frozenset())
@@ -441,6 +445,36 @@ class TestManaging:
             assert answer.status_code == 422
             assert errors(answer)[field].startswith(detail)
         assert api.stored()[0].state is State.QUEUED
+
+
+def test_all_of_it_goes_over_postgres_too(postgres: Database) -> None:
+    dsn = migrated(postgres.dsn)
+    with serving_over(PostgresQueue(dsn, timeout=5), PostgresRecords(dsn, timeout=5)) as api:
+        ids = set(api.send(1, 2, 3))
+        (known,) = api.send(4, idempotency_key="k-1")
+        assert api.send(4, idempotency_key="k-1") == [known]
+        assert api.end(State.DEAD, limit=2, reason="busy: -1")
+        every = (
+            "state=dead,queued&account=main&channel=template&template=order-shipped&since=1"
+            f"&before=9000000000&limit=3&after={known}"
+        )
+        page = api.ask("GET", f"{WHERE}?{every}").json()
+        assert {one["id"] for one in page["messages"]} <= ids
+        assert len(api.ask("GET", "/push/dead-letters?reason=busy").json()["messages"]) == 2
+        (outcome, *_) = api.ask("GET", "/push/outcomes").json()["outcomes"]
+        assert outcome["template"] == "order-shipped"
+        assert api.ask("GET", "/push/backlog").json()["backlog"][0]["waiting"] == 2
+        for path in ("dead-letters/retry", "messages/cancel"):
+            acted = api.ask("POST", f"/push/{path}", json={"all": True, "dry_run": False})
+            assert acted.json()["done"] == acted.json()["matched"] > 1
+        assert api.ask("POST", f"{WHERE}/{known}/retry").json()["state"] == "queued"
+        csv = f"to,goods,fen\n{user(5)},x,1\n".encode()
+        query, headers = "name=b&template=order-shipped", {"content-type": "text/csv"}
+        taken = api.ask("POST", f"/push/batches?{query}", "main", content=csv, headers=headers)
+        assert taken.json()["queued"] == 1
+        for key in ("all", "main"):
+            stands = api.ask("GET", "/push/batches/b", key).json()
+            assert stands["states"] == {"queued": 1}
 
 
 class TestFilters:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from gateway.errors import PushRefused, StoreDown
 from gateway.outbound.batches import (
     MAX_LINE,
+    MAX_SAID,
     Form,
     HeaderWrong,
     Lines,
@@ -310,6 +311,12 @@ def test_a_last_line_without_a_line_feed_is_refused_where_it_may_be_cut() -> Non
         assert (queued, refused.line) == (1, 3 if form is Form.CSV else 2)
         assert refused.errors[0].startswith("the last line has no line feed")
         assert take(shelf, form, [body.rstrip(), b"\n"], may_break_off=True) == (1, 1, [])
+
+
+def test_no_more_than_a_few_words_are_said_of_a_line() -> None:
+    body = msgspec.json.encode({"x" * 60_000: 1}) + b"\n" + line(1, template="x" * 60_000)
+    _, _, refused = take(Shelf(), Form.NDJSON, [body])
+    assert [len(one.errors[0]) for one in refused] == [MAX_SAID, MAX_SAID]
 
 
 def test_nothing_is_a_batch_of_no_message() -> None:
