@@ -11,11 +11,12 @@ from typing import Any, Protocol, TypeVar
 import rich_click as click
 
 from gateway.app.push import pushing_accounts
-from gateway.app.stores import MEMORY, make_job_queue
+from gateway.app.stores import MEMORY, make_job_queue, make_template_store
 from gateway.app.templates import load_templates
 from gateway.cli.options import config_option
 from gateway.errors import SettingsError, StoreDown
 from gateway.outbound.push import Push
+from gateway.outbound.registry import Templates
 from gateway.outbound.requests import JobMaker
 from gateway.settings import Settings, load_settings
 
@@ -61,14 +62,17 @@ async def closing(store: _C) -> AsyncIterator[_C]:
         await store.close()
 
 
-def make_maker(settings: Settings) -> JobMaker:
-    """Return what makes jobs of requests; raise TemplateWrong."""
-    return JobMaker(pushing_accounts(settings), load_templates(settings))
+@asynccontextmanager
+async def making(settings: Settings) -> AsyncIterator[JobMaker]:
+    """Give what makes jobs of requests, by all templates; raise TemplateWrong, StoreDown."""
+    async with closing(make_template_store(settings)) as store:
+        templates = Templates(load_templates(settings), store)
+        await templates.refresh()
+        yield JobMaker(pushing_accounts(settings), templates)
 
 
 @asynccontextmanager
 async def pushing(settings: Settings) -> AsyncIterator[Push]:
-    """Give what queues messages; raise TemplateWrong."""
-    maker = make_maker(settings)
-    async with closing(make_job_queue(settings)) as queue:
+    """Give what queues messages; raise TemplateWrong, StoreDown."""
+    async with making(settings) as maker, closing(make_job_queue(settings)) as queue:
         yield Push(maker, queue)
