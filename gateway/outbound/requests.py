@@ -29,6 +29,9 @@ MASS_TYPES: Final = frozenset(("mpnews", "text", "voice", "image", "mpvideo", "w
 MAX_BODY: Final = 524_288
 """Bytes of a message; the longest are mass messages to 10,000 open ids."""
 
+FARTHEST_SECONDS: Final = 366 * 86_400.0
+"""How far ahead a message may be queued for."""
+
 _OPEN_ID: Final = re.compile(r"[A-Za-z0-9_-]{10,64}")
 _NAME: Final = re.compile(r"[!-~]([ -~]{0,126}[!-~])?")
 """What an idempotency key or a batch may be called."""
@@ -184,6 +187,9 @@ def _check(request: PushRequest, batch: str | None, now: float, wrong: list[str]
     for name, value in (("idempotency_key", request.idempotency_key), ("batch", batch)):
         if value is not None and not _NAME.fullmatch(value):
             wrong.append(f"{name}: give 1 to 128 letters, digits and signs of ASCII")
+    for name, moment in (("not_before", request.not_before), ("expires_at", request.expires_at)):
+        if moment is not None and not 0 <= moment <= now + FARTHEST_SECONDS:
+            wrong.append(f"{name}: is more than a year ahead, or no time; give Unix seconds")
     if request.expires_at is not None and request.expires_at <= now:
         wrong.append("expires_at: is past; give Unix seconds to come")
     elif request.expires_at is not None and request.expires_at <= (request.not_before or now):

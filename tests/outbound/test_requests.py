@@ -160,6 +160,13 @@ def test_two_requests_are_the_same_where_all_but_their_keys_is() -> None:
             ),
             "expires_at: is not later than not_before",
         ),
+        *(
+            (
+                PushRequest(to=USER, template="shipped", data={"goods": "a"}, not_before=moment),
+                "not_before: is more than a year ahead, or no time",
+            )
+            for moment in (1e300, -1.0, float("nan"), float("inf"), NOW + 400 * 86_400)
+        ),
         (
             PushRequest(to=USER, template="shipped", data={"goods": "a"}, idempotency_key="键"),
             "idempotency_key: give 1 to 128",
