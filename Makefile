@@ -40,9 +40,11 @@ test: $(DEV_STAMP) ## Run the tests, over both kernel implementations
 
 drill: $(DEV_STAMP) ## Kill and cut everything under load, for minutes; then count what was lost
 	$(BIN)/python -m tests.drill --seconds 180
+	$(BIN)/python -m tests.drill.push
 
 bench: $(DEV_STAMP) bench-micro ## Measure: kernels, and side by side with others over HTTP
 	$(BIN)/python -m bench.load
+	$(BIN)/python -m bench.push --json bench/results/push.json
 
 bench-micro: $(DEV_STAMP) ## Measure the kernels and the whole pure path only
 	$(BIN)/python -m bench.micro
@@ -55,6 +57,7 @@ bench-all: $(DEV_STAMP) bench ## Measure all that bench/README.md shows (40 minu
 	$(BIN)/python -m bench.memory
 	$(BIN)/python -m bench.growth
 	$(BIN)/python -m bench.stress steady
+	$(BIN)/python -m bench.queue --json bench/results/queue.json --plot bench/results/queue.svg
 	$(BIN)/python -m bench.render
 
 bench-gates: $(DEV_STAMP) ## Fail where this code is slower than bench/baseline.json

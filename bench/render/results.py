@@ -21,6 +21,10 @@ from bench.micro.report import markdown_table as micro_table
 from bench.micro.sides import WHOLE_PATH, Side
 from bench.percentiles import LEVELS
 from bench.profile.report import groups_of, served_table, steps_of, steps_table
+from bench.push.report import markdown_table as push_table
+from bench.push.report import summaries_of as push_summaries
+from bench.queue.report import describe as describe_queue
+from bench.queue.report import markdown_tables as queue_tables
 from bench.render.refusal import CannotRender
 from bench.startup.report import markdown_table as startup_table
 from bench.startup.report import summaries_of as startups_of
@@ -253,6 +257,42 @@ class Workers(Result):
         return workers_table(workers_of(self.document))
 
 
+class Push(Result):
+    """Sends a second."""
+
+    @property
+    def table(self) -> str:
+        """All rows."""
+        return push_table(push_summaries(self.document))
+
+
+class Queue(Result):
+    """What jobs that wait cost."""
+
+    @property
+    def claims(self) -> str:
+        """What a claim takes."""
+        return queue_tables(self.document)[0]
+
+    @property
+    def delays(self) -> str:
+        """How soon a message goes."""
+        return queue_tables(self.document)[1]
+
+    @property
+    def lines(self) -> str:
+        """How the numbers came about, a line each."""
+        return "\n".join(describe_queue(self.document))
+
+    @property
+    def picture(self) -> str:
+        """The name of its picture in the folder of the results."""
+        file = self.file.with_suffix(".svg")
+        if not file.exists():
+            raise CannotRender(f"there is no {file}: make it with python -m bench.queue")
+        return file.name
+
+
 _REQUIRED: Final[Mapping[str, Callable[[Path], Result]]] = {
     "load": Load,
     "micro": Micro,
@@ -264,6 +304,8 @@ _OPTIONAL: Final[Mapping[str, Callable[[Path], Result]]] = {
     "profile": Profile,
     "startup": Startup,
     "workers": Workers,
+    "push": Push,
+    "queue": Queue,
 }
 """Those whose sections templates leave out where they are None."""
 
