@@ -1,7 +1,6 @@
 """What a claim takes, and saying what became of it, with more and more jobs waiting."""
 
 import asyncio
-import os
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,12 +9,11 @@ from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
 
 from bench.percentiles import percentiles
-from bench.push.order import PATH, TEMPLATE_ID, body, open_id
-from bench.push.worker import postgres_store
+from bench.push.worker import make_job, postgres_store
 from gateway.adapters.postgres_link import connect
 from gateway.adapters.postgres_queue import PostgresQueue
 from gateway.adapters.sqlite_queue import SqliteQueue
-from gateway.outbound.jobs import Ask, Attempt, Channel, Held, Job, Settled, State, job_id
+from gateway.outbound.jobs import Ask, Attempt, Channel, Held, Job, Settled, State
 from gateway.outbound.ports import JobQueue
 
 BATCH: Final = 100
@@ -126,19 +124,7 @@ def _milliseconds(seconds: Sequence[float]) -> tuple[float, float]:
 
 
 def _job(number: int) -> Job:
-    now = time.time()
-    return Job(
-        id=job_id(now, os.urandom(10)),
-        account="main",
-        channel=Channel.TEMPLATE,
-        open_id=open_id(number),
-        template="shipped",
-        template_id=TEMPLATE_ID,
-        path=PATH,
-        body=body(number),
-        created_at=now,
-        idempotency_key=f"bench/{number}",
-    )
+    return make_job(number)._replace(idempotency_key=f"bench/{number}")
 
 
 def _sent(held: Held) -> Settled:
