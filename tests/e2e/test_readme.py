@@ -2,16 +2,22 @@
 
 import os
 import re
+import shlex
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 from typing import Final
 
+import pytest
+
+from gateway.simulator.documents import USER
+from tests.cli.running import Command
+from tests.e2e.platform import platform
 from tests.e2e.server import ACCOUNTS, ROOT, running
 from tests.e2e.test_background import _until
 from tests.e2e.test_sinks import Endpoint
-from tests.services import Database, RedisServer
+from tests.services import Database, RedisServer, free_port
 
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
 SECTIONS: Final = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", README, re.DOTALL | re.MULTILINE))
@@ -30,7 +36,9 @@ def block(section: str, language: str) -> str:
 def write_shop(folder: Path) -> None:
     """Put the README's handlers together as it says, with one of events that notes them."""
     head, _, echo = block("A bot in six lines", "python").partition("@bot.on")
+    head = head.replace("import Bot, Text", "import Bot, Context, Text")
     later = block("Slow work, in the background", "python").replace("sleep(10)", "sleep(0.1)")
+    later += "\n\n" + block("Push", "python")
     noted = """
 @bot.on_event("order/*")
 async def note(event):
@@ -38,6 +46,12 @@ async def note(event):
 """
     shop = f"import asyncio, re\n{head}{later}\n\n@bot.on{echo}{noted}"
     (folder / "shop.py").write_text(shop, encoding="utf-8")
+
+
+def commands(section: str) -> list[str]:
+    """Return the commands of a section, in order."""
+    blocks = re.findall(r"```console\n(.*?)```", SECTIONS[section], re.DOTALL)
+    return [line for shown in blocks for line in re.findall(r"^\$ (.*)$", shown, re.MULTILINE)]
 
 
 def gateway(folder: Path, port: int, *arguments: str) -> str:
@@ -86,6 +100,76 @@ def test_a_follower_s_event_is_forwarded_and_other_services_send_theirs(tmp_path
             noted = tmp_path / "noted"
             _until(lambda: noted.exists() and noted.read_text())
     assert noted.read_text() == "order/paid {'order': 'A17'}\n"
+
+
+class Desk:
+    """Where the README's commands are typed: the gateway's own run in this process."""
+
+    def __init__(self, command: Command, ports: dict[str, int]) -> None:
+        """``ports`` are the real ones, by those that the README names."""
+        self._command = command
+        self._ports = ports
+
+    def __call__(self, line: str) -> str:
+        """Run a line in the working directory; return what it says."""
+        for shown, real in self._ports.items():
+            line = line.replace(f"127.0.0.1:{shown}", f"127.0.0.1:{real}")
+        if line.startswith("gateway "):
+            own = self._command(*shlex.split(line, comments=True)[1:])
+            assert own.code == 0, (line, own)
+            return own.out
+        ran = subprocess.run(["sh", "-c", line], capture_output=True, check=False, timeout=60)
+        assert ran.returncode == 0, (line, ran)
+        return ran.stdout.decode()
+
+
+def test_messages_are_pushed_and_their_ends_are_read(
+    tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_push(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    api = free_port()
+    settings = f'{MAIN}app_secret = "any"\napi_url = "http://127.0.0.1:{api}"\n'
+    typed = iter(commands("Push"))
+    (tmp_path / "gateway.toml").write_text(settings, encoding="utf-8")
+    key, _, section = Desk(command, {})(commands("Push")[5]).partition("\n")
+    with (
+        running("shop", tmp_path, settings + section) as server,
+        platform(tmp_path, api, server.port) as wechat,
+    ):
+        desk = Desk(command, {"8000": server.port, "8001": api})
+        monkeypatch.setenv("GATEWAY_SERVER__PORT", str(server.port))
+        monkeypatch.setenv("KEY", key)
+        assert "all sound" in desk(next(typed))
+        assert next(typed).startswith("gateway simulate platform ")
+        desk(next(typed))
+        assert "已通知" in desk(next(typed))
+        sent = desk(next(typed))
+        assert re.search(r"state +delivered", sent)
+        assert next(typed).startswith("gateway api-key new ")
+        assert '"state":"queued"' in desk(next(typed))
+        _until(lambda: len(wechat.received(USER)) == 3)
+        fields = [body["data"]["character_string1"]["value"] for body in wechat.received(USER)]
+        assert sorted(fields) == ["A17", "A18", "A19"]
+        assert "3,000 would be queued, 0 refused" in desk(next(typed))
+        assert "delivered: 3,000 (100.0%)" in desk(next(typed))
+        assert "delivered" in desk(next(typed).replace(" ID ", f" {sent.split()[0]} "))
+        assert "0 of 0" in desk(next(typed))
+        assert "3,003" in desk(next(typed))
+        assert "nothing waits; dead letters: 0" in desk(next(typed))
+        assert "0 of 0" in desk(next(typed))
+        assert "0 messages would be queued again" in desk(next(typed))
+        assert next(typed, None) is None
+
+
+def write_push(folder: Path) -> None:
+    """Put the README's bot, template and CSV into a folder."""
+    write_shop(folder)
+    (folder / "templates").mkdir()
+    template = folder / "templates" / "order-shipped.toml"
+    template.write_text(block("Push", "toml"), encoding="utf-8")
+    rows = "".join(f"oUser{number:024d},B{number},茶\n" for number in range(3000))
+    (folder / "orders.csv").write_text(f"to,number,goods\n{rows}", encoding="utf-8")
 
 
 def test_in_production_redis_and_postgres_keep_everything(
