@@ -101,7 +101,7 @@ def _push_routes(settings: Settings, process: Process) -> list[ControllerRouterH
         _log.warning("[api_keys] without /push: no account has an app_secret, or the store is none")
         return []
     keys, max_body = make_keys(settings), settings.push.max_body
-    parts = Parts(outbound.push, outbound.records, keys, max_body)
+    parts = Parts(outbound.push, outbound.records, outbound.templates, keys, max_body)
     return [push_router(parts), document_route(__version__)]
 
 

@@ -11,13 +11,15 @@ from litestar.testing import TestClient
 
 from gateway.adapters.sqlite_job_records import SqliteRecords
 from gateway.adapters.sqlite_queue import SqliteQueue
+from gateway.adapters.sqlite_templates import SqliteTemplates
 from gateway.errors import StoreDown
 from gateway.http.api.document import document_route
 from gateway.http.api.keys import KEY_BYTES, ApiKey, Keys, Scope, digest_of, fresh_key
 from gateway.http.api.routes import Parts, push_router
 from gateway.outbound.jobs import Added, Job, Record, State, Wanted
-from gateway.outbound.ports import JobRecords
+from gateway.outbound.ports import JobRecords, TemplateStore
 from gateway.outbound.push import Push
+from gateway.outbound.registry import Templates
 from gateway.outbound.requests import JobMaker
 from tests.contracts.jobs import ALL, claim, settled
 from tests.outbound.pool import DATA, NOTICE, SHIPPED, user
@@ -62,6 +64,7 @@ class Api(NamedTuple):
     queue: Any
     """A JobQueue; over SQLite, a Flaky one."""
     records: JobRecords
+    templates: Templates
 
     def ask(self, method: str, path: str, key: str = "all", **given: Any) -> httpx.Response:
         """Send a request with one of the keys."""
@@ -116,21 +119,25 @@ def errors(answer: httpx.Response) -> dict[str, str]:
 def serving(folder: Path) -> Iterator[Api]:
     """Serve the API with a new file in the folder."""
     path = folder / "gateway.db"
-    with serving_over(Flaky(path, timeout=5), SqliteRecords(path, timeout=5)) as api:
+    stores = Flaky(path, timeout=5), SqliteRecords(path, timeout=5)
+    with serving_over(*stores, SqliteTemplates(path, timeout=5)) as api:
         yield api
 
 
 @contextmanager
-def serving_over(queue: Any, records: JobRecords) -> Iterator[Api]:
-    """Serve the API over a queue and the records of its jobs; close both."""
-    templates = {one.name: one for one in (SHIPPED, NOTICE)}
+def serving_over(queue: Any, records: JobRecords, store: TemplateStore) -> Iterator[Api]:
+    """Serve the API over a queue, the records of its jobs, and templates; close all."""
+    templates = Templates({one.name: one for one in (SHIPPED, NOTICE)}, store)
     push = Push(JobMaker(["main", "other"], templates), queue)
     keys = [ApiKey(name, digest_of(SECRETS[name]), *given) for name, given in KEYS.items()]
     app = Litestar(
-        [push_router(Parts(push, records, Keys(keys), MAX_BODY)), document_route("1.2.3")],
-        on_shutdown=[queue.close, records.close],
+        [
+            push_router(Parts(push, records, templates, Keys(keys), MAX_BODY)),
+            document_route("1.2.3"),
+        ],
+        on_shutdown=[queue.close, records.close, store.close],
         openapi_config=None,
         logging_config=None,
     )
     with TestClient(app) as client:
-        yield Api(client, queue, records)
+        yield Api(client, queue, records, templates)

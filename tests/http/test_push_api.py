@@ -11,6 +11,7 @@ import pytest
 
 from gateway.adapters.postgres_job_records import PostgresRecords
 from gateway.adapters.postgres_queue import PostgresQueue
+from gateway.adapters.postgres_templates import PostgresTemplates
 from gateway.errors import PushRefused
 from gateway.http.api import managing
 from gateway.http.api.filters import Action, Filter, Page, read, read_query, wanted, wanted_by
@@ -39,7 +40,8 @@ class TestSending:
     """POST /push/messages."""
 
     def test_a_message_is_queued(self, api: Api) -> None:
-        answer = api.ask("POST", WHERE, json=message(1, priority="high", expires_at=9e9))
+        expires_at = time.time() + 600
+        answer = api.ask("POST", WHERE, json=message(1, priority="high", expires_at=expires_at))
         assert answer.status_code == 202
         (stored,) = api.stored()
         assert answer.json() == {"id": stored.id, "state": "queued", "is_new": True}
@@ -449,7 +451,8 @@ class TestManaging:
 
 def test_all_of_it_goes_over_postgres_too(postgres: Database) -> None:
     dsn = migrated(postgres.dsn)
-    with serving_over(PostgresQueue(dsn, timeout=5), PostgresRecords(dsn, timeout=5)) as api:
+    stores = PostgresQueue(dsn, timeout=5), PostgresRecords(dsn, timeout=5)
+    with serving_over(*stores, PostgresTemplates(dsn, timeout=5)) as api:
         ids = set(api.send(1, 2, 3))
         (known,) = api.send(4, idempotency_key="k-1")
         assert api.send(4, idempotency_key="k-1") == [known]

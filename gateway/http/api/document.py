@@ -65,7 +65,7 @@ def document(version: str) -> dict[str, Any]:
 def _operation(one: Operation) -> dict[str, Any]:
     responses = {str(one.status): _response(one.status, one.told)}
     for status in (401, 403, *one.problems, 503):
-        example = {"example": examples.PROBLEMS[status]}
+        example = {"example": one.said.get(status) or examples.PROBLEMS[status]}
         told = Content(MEDIA_TYPE, (ProblemDocument,), example)
         responses[str(status)] = _response(status, told)
     described = {
@@ -85,8 +85,9 @@ def _operation_id(one: Operation) -> str:
     return re.sub(r"\W+", "_", f"{one.method}{one.path}").strip("_")
 
 
-def _response(status: int, told: Content) -> dict[str, Any]:
-    return {"description": HTTPStatus(status).phrase, "content": _contents(told)}
+def _response(status: int, told: Content | None) -> dict[str, Any]:
+    described: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+    return described if told is None else described | {"content": _contents(told)}
 
 
 def _contents(*contents: Content) -> dict[str, Any]:
@@ -144,6 +145,6 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
 def _schemas() -> dict[str, Any]:
     """Return the schemas of all bodies and answers, and of what they are made of."""
     contents = [content for one in OPERATIONS for content in (one.told, *one.bodies)]
-    types = {one: None for content in contents for one in content.types}
+    types = {one: None for content in contents if content for one in content.types}
     _, found = msgspec.json.schema_components([*types, ProblemDocument], ref_template=_REF)
     return found

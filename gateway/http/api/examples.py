@@ -109,6 +109,47 @@ BACKLOG: Final[dict[str, Any]] = {
 }
 ACTED: Final[dict[str, Any]] = {"matched": 1200, "done": 0}
 
+_PLATFORM_ID: Final = "ngqIpbwh8bUfcSsECmogfXcV14J0tQlEpBO27izEYtY"
+TEMPLATE_WRITTEN: Final[dict[str, Any]] = {
+    "template_id": _PLATFORM_ID,
+    "fields": {
+        "thing1": {
+            "value": "{{ goods | truncate_to(20) }}",
+            "optional": False,
+            "skip_empty": False,
+        },
+        "amount2": {"value": "{{ fen | money }}", "optional": False, "skip_empty": False},
+    },
+    "channel": "template",
+    "url": "https://shop.example/orders",
+    "page": None,
+    "variants": {},
+}
+TEMPLATE: Final[dict[str, Any]] = {
+    "name": "order-paid",
+    "channel": "template",
+    "template_id": _PLATFORM_ID,
+    "languages": ["zh_CN"],
+    "fields": [
+        {"name": "thing1", "kind": "thing", "limit": 20},
+        {"name": "amount2", "kind": "amount", "limit": 16},
+    ],
+    "source": "api",
+}
+TEMPLATES: Final[dict[str, Any]] = {
+    "templates": [TEMPLATE, TEMPLATE | {"name": "order-shipped", "source": "file"}]
+}
+PREVIEW: Final[dict[str, Any]] = {
+    "data": {"goods": "巧克力", "fen": 3980},
+    "language": "zh_CN",
+}
+RENDERED: Final[dict[str, Any]] = {
+    "template_id": _PLATFORM_ID,
+    "data": {"thing1": "巧克力", "amount2": "¥39.80"},
+    "url": "https://shop.example/orders",
+    "page": None,
+}
+
 _DETAILS: Final[dict[int, dict[str, Any]]] = {
     400: {"detail": "the body is not JSON in UTF-8: Input data was truncated"},
     401: {},
@@ -130,8 +171,43 @@ _DETAILS: Final[dict[int, dict[str, Any]]] = {
     422: {"errors": [_TO_MEND]},
     503: {"detail": "the store is down at the moment; send it again"},
 }
-PROBLEMS: Final[dict[int, dict[str, Any]]] = {
-    status: {"title": HTTPStatus(status).phrase, "status": status, **members}
-    for status, members in _DETAILS.items()
-}
+
+
+def _problems(details: dict[int, dict[str, Any]]) -> dict[int, dict[str, Any]]:
+    return {
+        status: {"title": HTTPStatus(status).phrase, "status": status, **members}
+        for status, members in details.items()
+    }
+
+
+PROBLEMS: Final = _problems(_DETAILS)
 """What is told of each status of a request that fails."""
+
+TEMPLATE_PROBLEMS: Final = _problems(
+    {
+        404: {"detail": "there is no template of this name"},
+        409: {
+            "detail": "the template is a file of push.templates; change that, or give another name"
+        },
+        413: {"detail": "give 65,536 bytes at most"},
+        422: {
+            "detail": "the template is not kept; mend it",
+            "errors": [
+                {"field": "template_id", "detail": "missing"},
+                {"field": "fields.thing1.value", "detail": "Expected `str`, got `int`"},
+            ],
+        },
+    }
+)
+PREVIEW_PROBLEMS: Final = _problems(
+    {
+        422: {
+            "errors": [
+                {
+                    "field": "data.thing1",
+                    "detail": "'goods' is undefined; give it with the data",
+                }
+            ]
+        }
+    }
+)

@@ -1,5 +1,6 @@
 """What may be done with the API: its operations, each with what it takes and tells."""
 
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -8,7 +9,9 @@ from gateway.http.api import examples, views
 from gateway.http.api.batches import BatchQuery
 from gateway.http.api.filters import Action, Counted, Page
 from gateway.http.api.keys import Scope
+from gateway.http.api.templates import Preview
 from gateway.outbound.requests import PushRequest
+from gateway.outbound.templates import Rendered, TemplateFile
 
 JSON: Final = "application/json"
 
@@ -37,7 +40,8 @@ class Operation(NamedTuple):
     summary: str
     status: int
     """Where nothing goes wrong."""
-    told: Content
+    told: Content | None
+    """None where the status says all."""
     problems: tuple[int, ...] = ()
     """Statuses of what may go wrong, beside those of every operation."""
     more: str = ""
@@ -47,6 +51,8 @@ class Operation(NamedTuple):
     """What may be sent."""
     header: str = ""
     """A header that may be given."""
+    said: Mapping[int, dict[str, Any]] = {}
+    """Examples of problems that are not those of others, by status."""
 
 
 def _json(example: Any, *types: type) -> Content:
@@ -162,6 +168,48 @@ OPERATIONS: Final = (
             ("/push/dead-letters/retry", "Send all dead letters again that match"),
             ("/push/dead-letters/discard", "Remove all dead letters for good that match"),
         )
+    ),
+    Operation(
+        *("get", "/push/templates", Scope.READ, "All templates of messages"),
+        200,
+        _json(examples.TEMPLATES, views.TemplateList),
+        more="Those of the folder push.templates, and those that were given over the API.",
+    ),
+    Operation(
+        *("get", "/push/templates/{name}", Scope.READ, "A template as it is written"),
+        200,
+        _json(examples.TEMPLATE_WRITTEN, TemplateFile),
+        (404,),
+        said=examples.TEMPLATE_PROBLEMS,
+    ),
+    Operation(
+        *("put", "/push/templates/{name}", Scope.MANAGE, "Give a template, or change it"),
+        200,
+        _json(examples.TEMPLATE, views.Template),
+        (400, 408, 409, 413, 422),
+        "Its name is of 1 to 64 small letters, digits, and . _ or -; one of the folder's stays as "
+        "it is. What is queued already stays as it was rendered. Other processes of the gateway "
+        "know the template within 5 seconds. Needs a key for all accounts, for a template is "
+        "theirs.",
+        bodies=(_json(examples.TEMPLATE_WRITTEN, TemplateFile),),
+        said=examples.TEMPLATE_PROBLEMS,
+    ),
+    Operation(
+        *("delete", "/push/templates/{name}", Scope.MANAGE, "Remove a template"),
+        204,
+        None,
+        (404, 409),
+        "What is queued already is sent all the same. Needs a key for all accounts.",
+        said=examples.TEMPLATE_PROBLEMS,
+    ),
+    Operation(
+        *("post", "/push/templates/{name}/preview", Scope.READ, "What would be sent"),
+        200,
+        _json(examples.RENDERED, Rendered),
+        (400, 404, 408, 413, 422),
+        "Nothing is queued.",
+        bodies=(_json(examples.PREVIEW, Preview),),
+        said=examples.TEMPLATE_PROBLEMS | examples.PREVIEW_PROBLEMS,
     ),
 )
 """All that may be done."""

@@ -13,8 +13,10 @@ from gateway.http.api.managing import Managing, managing_routes
 from gateway.http.api.messages import Sending, sending_route
 from gateway.http.api.problems import HANDLERS
 from gateway.http.api.reading import Reading, reading_routes
+from gateway.http.api.templates import Templating, template_routes
 from gateway.outbound.batches import Pushes
 from gateway.outbound.ports import JobRecords
+from gateway.outbound.registry import Templates
 
 
 class Parts(NamedTuple):
@@ -22,6 +24,7 @@ class Parts(NamedTuple):
 
     push: Pushes
     records: JobRecords
+    templates: Templates
     keys: Keys
     max_body: int
     """Bytes of what is sent to /push/messages at once."""
@@ -41,6 +44,7 @@ def push_router(parts: Parts) -> Router:
             batch_route(ask, parts.push),
             *reading_routes(ask, reading),
             *managing_routes(ask, managing, bodies),
+            *template_routes(ask, Templating(parts.templates), bodies),
         ],
         exception_handlers=HANDLERS,
     )

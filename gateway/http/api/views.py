@@ -1,5 +1,7 @@
 """What the API answers: the shapes of its JSON."""
 
+from typing import Literal
+
 import msgspec
 from msgspec import UNSET, UnsetType
 
@@ -150,6 +152,37 @@ class Backlog(msgspec.Struct, frozen=True):
     """What waits."""
 
     backlog: tuple[Waiting, ...]
+
+
+class TemplateField(msgspec.Struct, frozen=True):
+    """A field of a template, in any of its languages."""
+
+    name: str
+    """Such as thing1."""
+    kind: str | None
+    """What its name begins with, which says what WeChat takes; null where it tells nothing."""
+    limit: int | None
+    """Characters at most."""
+
+
+class Template(msgspec.Struct, frozen=True):
+    """A template of messages."""
+
+    name: str
+    channel: Channel
+    template_id: str
+    """The platform's."""
+    languages: tuple[str, ...]
+    """The default one first."""
+    fields: tuple[TemplateField, ...]
+    source: Literal["file", "api"]
+    """Where it comes from: a file of push.templates, which cannot be changed here, or the API."""
+
+
+class TemplateList(msgspec.Struct, frozen=True):
+    """All templates, by name."""
+
+    templates: tuple[Template, ...]
 
 
 class Acted(msgspec.Struct, frozen=True):
