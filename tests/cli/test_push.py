@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -135,11 +136,17 @@ async def _claim_one(opened: SqliteQueue) -> list[Held]:
 
 
 @pytest.mark.parametrize(
-    "at", ["+10m", "2099-01-01T09:30", "2099-01-01T09:30:00+08:00", "4070908800"]
+    "form", ["+10m", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S+00:00", "%Y-%m-%d %H:%M:%SZ", "unix"]
 )
-def test_a_message_may_be_for_later(at: str, command: Command, pushed: Callable[..., str]) -> None:
+def test_a_message_may_be_for_later(
+    form: str, command: Command, pushed: Callable[..., str]
+) -> None:
+    """Without a zone a time is this machine's."""
+    later = datetime.fromtimestamp(time.time() + 600, UTC)
+    shown_as = later if form.endswith(("+00:00", "Z")) else later.astimezone()
+    at = str(later.timestamp()) if form == "unix" else shown_as.strftime(form)
     record = shown(command, pushed("--at", at))
-    assert record["not_before"] > record["created_at"]
+    assert abs(datetime.fromisoformat(record["not_before"]) - later) < timedelta(seconds=60)
     assert end(State.SENT) == 0
 
 
