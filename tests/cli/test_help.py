@@ -37,7 +37,7 @@ def test_the_commands_are_those_that_were_promised() -> None:
         *(("push", "dead-letters", name) for name in ("list", "show", "retry", "discard")),
         *(("token", name) for name in ("status", "refresh")),
         *(("api-key",), ("api-key", "new")),
-        *(("templates", name) for name in ("check", "preview")),
+        *(("templates", name) for name in ("check", "preview", "show")),
     }
 
 

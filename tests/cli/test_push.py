@@ -16,6 +16,7 @@ from rich.console import Console
 
 from gateway.adapters.sqlite_budgets import SqliteBudgets
 from gateway.adapters.sqlite_queue import SqliteQueue
+from gateway.adapters.sqlite_templates import SqliteTemplates
 from gateway.cli.push import following, intake, messages
 from gateway.outbound.jobs import Ask, Attempt, Channel, Held, Receipt, Settled, State
 from tests.cli.running import Command
@@ -255,7 +256,7 @@ def test_a_batch_is_queued_line_by_line_and_never_twice(folder: Path, command: C
     (folder / "orders.csv").write_text(CSV, encoding="utf-8")
     batch = ("push", "batch", "orders.csv", "--template", "order-shipped")
     tried = command(*batch, "--dry-run")
-    assert (tried.code, command("push", "list").out) == (1, "0 of 0\n")
+    assert (tried.code, not FILE.exists()) == (1, True)
     assert "2 would be queued, 2 refused" in tried.out
     ran = command(*batch, "--refused", "refused.ndjson")
     assert ran.code == 1
@@ -592,6 +593,38 @@ def test_a_store_that_is_down_is_a_line_and_exit_status_1(folder: Path, command:
     (folder / "gateway.toml").write_text(settings)
     ran = command("push", "text", USER, "hi")
     assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
+
+
+def test_templates_that_were_given_over_the_api_are_pushed_too(
+    folder: Path, command: Command
+) -> None:
+    async def give() -> None:
+        store = SqliteTemplates(FILE, timeout=5)
+        await store.put("order-paid", b'{"template_id":"T2","fields":{"thing1":{"value":"hi"}}}')
+        await store.put("strange", b"{}")
+        await store.close()
+
+    asyncio.run(give())
+    ran = command("push", "template", "order-paid", "--to", USER)
+    assert (ran.code, ran.err.count("\n")) == (0, 1)
+    assert ran.err.startswith("gateway: template strange: ")
+    (folder / "a.csv").write_text(f"to\n{USER}\n")
+    for more in (["--dry-run"], []):
+        ran = command("push", "batch", "a.csv", "--template", "order-paid", *more)
+        assert (ran.code, "0 refused" in ran.out) == (0, True)
+    assert command("push", "text", USER, "hi").err == ""
+
+
+def test_where_the_store_is_down_a_trial_knows_the_folder_s_templates(
+    folder: Path, command: Command
+) -> None:
+    dsn = f"postgresql://nobody@127.0.0.1:{free_port()}/gateway"
+    settings = ACCOUNT.format(name="main") + f'[store]\npostgres_dsn = "{dsn}"\n'
+    (folder / "gateway.toml").write_text(settings)
+    (folder / "a.csv").write_text(f"to,number,goods\n{USER},A1,茶\n", encoding="utf-8")
+    ran = command("push", "batch", "a.csv", "--template", "order-shipped", "--dry-run")
+    assert (ran.code, "1 would be queued, 0 refused" in ran.out) == (0, True)
+    assert "so no template is known that was given over the API" in ran.err
 
 
 def test_memory_is_refused_and_a_template_that_is_wrong(folder: Path, command: Command) -> None:

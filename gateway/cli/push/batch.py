@@ -14,7 +14,7 @@ import rich_click as click
 from gateway.cli.push.following import follow
 from gateway.cli.push.intake import Intake
 from gateway.cli.push.refusals import Refusals
-from gateway.cli.push.stores import making, pushing, with_settings
+from gateway.cli.push.stores import make_maker, pushing, with_settings
 from gateway.errors import SettingsError
 from gateway.outbound.batches import Form, Pushes, take_batch
 from gateway.outbound.jobs import Added, Job
@@ -105,8 +105,7 @@ async def batch(
 async def _take(settings: Settings, source: Source, intake: Intake, *, dry_run: bool) -> int:
     """Queue what can be; return the exit code."""
     if dry_run:
-        async with making(settings) as maker:
-            await _read(source, Checks(maker), intake)
+        await _read(source, Checks(await make_maker(settings)), intake)
     else:
         async with pushing(settings) as push:
             await _read(source, push, intake)

@@ -106,7 +106,7 @@ async def _queue(
     """Queue a message, and tell of it; return the exit code."""
     times: dict[str, Any] = {"not_before": at, "expires_at": expires}
     request = PushRequest(**asked, **times, **others, idempotency_key=key)
-    async with pushing(settings) as push:
+    async with pushing(settings, has_template="template" in asked) as push:
         (added,) = await push.store([push.make(request)])
     if not added.is_same:
         raise KeyReused(added.id)

@@ -11,12 +11,12 @@ from typing import Any, Protocol, TypeVar
 import rich_click as click
 
 from gateway.app.push import pushing_accounts
-from gateway.app.stores import MEMORY, make_job_queue, make_template_store
-from gateway.app.templates import load_templates
+from gateway.app.stores import MEMORY, make_job_queue
+from gateway.app.templates import AllTemplates, load_all_templates, load_templates
 from gateway.cli.options import config_option
+from gateway.cli.templates import warn_of
 from gateway.errors import SettingsError, StoreDown
 from gateway.outbound.push import Push
-from gateway.outbound.registry import Templates
 from gateway.outbound.requests import JobMaker
 from gateway.settings import Settings, load_settings
 
@@ -62,17 +62,25 @@ async def closing(store: _C) -> AsyncIterator[_C]:
         await store.close()
 
 
-@asynccontextmanager
-async def making(settings: Settings) -> AsyncIterator[JobMaker]:
-    """Give what makes jobs of requests, by all templates; raise TemplateWrong, StoreDown."""
-    async with closing(make_template_store(settings)) as store:
-        templates = Templates(load_templates(settings), store)
-        await templates.refresh()
-        yield JobMaker(pushing_accounts(settings), templates)
+async def make_maker(settings: Settings, *, has_template: bool = True) -> JobMaker:
+    """Return what makes jobs of requests, by all templates; raise TemplateWrong.
+
+    Where the store is down, that is a warning, and the folder's templates are all there are.
+    """
+    if has_template:
+        templates = await load_all_templates(settings)
+    else:
+        templates = AllTemplates(load_templates(settings), {})
+    warn_of(templates)
+    return JobMaker(pushing_accounts(settings), templates.by_name())
 
 
 @asynccontextmanager
-async def pushing(settings: Settings) -> AsyncIterator[Push]:
-    """Give what queues messages; raise TemplateWrong, StoreDown."""
-    async with making(settings) as maker, closing(make_job_queue(settings)) as queue:
+async def pushing(settings: Settings, *, has_template: bool = True) -> AsyncIterator[Push]:
+    """Give what queues messages; raise TemplateWrong.
+
+    Where none ``has_template``, the store is not asked for its own.
+    """
+    maker = await make_maker(settings, has_template=has_template)
+    async with closing(make_job_queue(settings)) as queue:
         yield Push(maker, queue)
