@@ -83,6 +83,8 @@ class Gates:
         opened = []
         for (route, _), grant in zip(wants, grants, strict=True):
             if grant.count:
+                # Its pause is over, or an operator ended it: the next one is told of again.
+                self._paused.pop(route, None)
                 opened.append(Opening(route, grant.count))
             else:
                 self._breaker(route).unused()

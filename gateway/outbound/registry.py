@@ -25,6 +25,8 @@ class Templates(Mapping[str, MessageTemplate]):
         self._store = store
         self._written: dict[str, bytes] = {}
         self._given: dict[str, MessageTemplate] = {}
+        self._changing = asyncio.Lock()
+        """Held while the store and what is known of it change together."""
 
     def __getitem__(self, name: str) -> MessageTemplate:
         """Return a template; raise KeyError where there is none."""
@@ -54,21 +56,26 @@ class Templates(Mapping[str, MessageTemplate]):
         self._refuse_file(name)
         template = MessageTemplate(name, written)
         body = msgspec.json.encode(written)
-        await self._store.put(name, body)
-        self._written[name], self._given[name] = body, template
+        async with self._changing:
+            await self._store.put(name, body)
+            self._written[name], self._given[name] = body, template
         return template
 
     async def remove(self, name: str) -> bool:
         """Forget a template; tell whether there was one; raise as ``put`` does."""
         self._refuse_file(name)
-        removed = await self._store.remove(name)
-        self._written.pop(name, None)
-        self._given.pop(name, None)
+        async with self._changing:
+            removed = await self._store.remove(name)
+            self._written.pop(name, None)
+            self._given.pop(name, None)
         return removed
 
     async def refresh(self) -> None:
         """Learn what other processes were given; raise StoreDown."""
-        stored = await self._store.all()
+        async with self._changing:
+            self._take_over(await self._store.all())
+
+    def _take_over(self, stored: Mapping[str, bytes]) -> None:
         for name, body in stored.items():
             if self._written.get(name) != body:
                 try:

@@ -14,7 +14,8 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
-from jinja2 import StrictUndefined, Template, TemplateError, UndefinedError
+from jinja2 import StrictUndefined, Template, TemplateError, UndefinedError, nodes
+from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from gateway.errors import TemplateWrong
@@ -33,6 +34,25 @@ TEMPLATED: Final = (Channel.TEMPLATE, Channel.NOTICE, Channel.MINI_PROGRAM)
 """The channels whose messages have templates."""
 
 _CHOICE: Final = ", ".join(TEMPLATED)
+MAX_TEXT: Final = 2000
+"""Characters of a field's text, or of a link's."""
+
+_FILTERS: Final = (
+    *("abs", "capitalize", "d", "default", "first", "float", "int", "join", "last", "length"),
+    *("lower", "max", "min", "replace", "round", "string", "sum", "title", "trim", "upper"),
+    "urlencode",
+)
+"""Those of Jinja2's filters that a message's text may have."""
+
+_PLAIN: Final = (
+    *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.CondExpr),
+    *(nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Slice, nodes.Const, nodes.Filter),
+    *(nodes.List, nodes.Tuple, nodes.Test, nodes.Keyword, nodes.Compare, nodes.Operand),
+    *(nodes.And, nodes.Or, nodes.Not, nodes.Neg, nodes.Pos, nodes.Concat),
+    *(nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod),
+)
+"""What a message's text is made of: nothing that loops, calls or counts without end."""
+
 _FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -102,6 +122,8 @@ class MessageTemplate:
             self._fields[language] = self._fields[LANGUAGE] | own
         self._url = self._compile("url", written.url or "")
         self._path = self._compile("page.path", written.page.path if written.page else "")
+        if not written.template_id:
+            self._wrong.append("template_id: empty; give the platform's, as the console shows it")
         if written.channel not in TEMPLATED:
             self._wrong.append(f"channel: {written.channel} has no templates; give {_CHOICE}")
         if not written.fields:
@@ -172,7 +194,17 @@ class MessageTemplate:
         return compiled
 
     def _compile(self, where: str, text: str) -> Template | None:
+        if len(text) > MAX_TEXT:
+            self._wrong.append(f"{where}: {len(text):,} characters; give {MAX_TEXT:,} at most")
+            return None
         try:
+            for node in _environment().parse(text).find_all(nodes.Node):
+                if not isinstance(node, _PLAIN):
+                    self._wrong.append(
+                        f"{where}: {type(node).__name__.lower()}: a message's text has variables, "
+                        "filters, {% if %} and sums only"
+                    )
+                    return None
             return _environment().from_string(text)
         except TemplateError as error:
             self._wrong.append(f"{where}: {error}")
@@ -222,9 +254,23 @@ def _truncate_to(value: Any, most: int) -> str:
     return text if len(text) <= most else f"{text[: max(0, most - 1)]}…"
 
 
+class _Environment(ImmutableSandboxedEnvironment):
+    """Jinja2's sandbox, in which nothing takes long: templates come over the API, too."""
+
+    intercepted_binops = frozenset(("*", "%"))
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        """Multiply and divide numbers; texts and lists would become as long as one likes."""
+        if not isinstance(left, int | float) or not isinstance(right, int | float):
+            raise SecurityError(f"{operator} is for numbers")
+        return super().call_binop(context, operator, left, right)
+
+
 @cache
-def _environment() -> ImmutableSandboxedEnvironment:
+def _environment() -> _Environment:
     # Nothing is escaped: what comes out is no HTML.
-    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined)
-    environment.filters |= {"timestr": _timestr, "money": _money, "truncate_to": _truncate_to}
+    environment = _Environment(undefined=StrictUndefined)
+    known = {name: environment.filters[name] for name in _FILTERS}
+    own = {"timestr": _timestr, "money": _money, "truncate_to": _truncate_to}
+    environment.filters = known | own
     return environment

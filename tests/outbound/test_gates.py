@@ -68,6 +68,20 @@ def test_a_pause_is_told_of_once_and_holds_for_all_processes(
     ]
 
 
+def test_a_pause_that_an_operator_ended_can_come_again() -> None:
+    async def scenario() -> None:
+        clock = Clock()
+        one, budgets = gates(clock)
+        until = clock.now + 60
+        await one.pause(A, until)
+        await budgets.resume("main/template")
+        assert await one.open([Opening(A, 8)]) == [Opening(A, 8)]
+        await one.pause(A, until)
+        assert await one.open([Opening(A, 8)]) == []
+
+    asyncio.run(scenario())
+
+
 def test_a_pause_that_cannot_be_stored_is_tried_again() -> None:
     class Down(MemoryBudgets):
         is_down = True

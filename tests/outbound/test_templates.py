@@ -9,7 +9,7 @@ import pytest
 
 from gateway.adapters.template_files import read_templates
 from gateway.errors import TemplateWrong
-from gateway.outbound.templates import MessageTemplate, TemplateFile
+from gateway.outbound.templates import FieldText, MessageTemplate, TemplateFile
 
 ORDER = """\
 template_id = "ngqIpbwh8bUfcSsECmogfXcV14J0tQlEpBO27izEYtY"
@@ -139,7 +139,6 @@ def test_what_is_cut_says_so() -> None:
     [
         "{{ ''.__class__.__mro__ }}",
         "{{ a.__init__.__globals__ }}",
-        "{% for x in range(10000000) %}{{ x }}{% endfor %}",
     ],
 )
 def test_a_template_does_not_leave_its_sandbox(value: str) -> None:
@@ -172,3 +171,42 @@ def test_folders_are_read_and_all_that_is_wrong_is_told_at_once(tmp_path: Path) 
     assert told[6].startswith("template e: url: ")
     assert told[7].startswith("template f: fields: there are none")
     assert len(told) == 8
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{{ 7 ** 3000000 }}", "pow: a message's text has variables, filters"),
+        ("{% for x in range(10000000) %}{{ x }}{% endfor %}", "for: a message's text"),
+        ("{{ 'a'.ljust(1000000000) }}", "call: a message's text"),
+        ("{% set x = 1 %}", "assign: a message's text"),
+        ("{{ 'a' | center(1000000000) }}", "No filter named 'center'"),
+        ("{{ '%09d' | format(1) }}", "No filter named 'format'"),
+        ("a" * 2001, "2,001 characters; give 2,000 at most"),
+    ],
+)
+def test_what_could_take_for_ever_is_no_template(text: str, said: str) -> None:
+    with pytest.raises(TemplateWrong) as raised:
+        MessageTemplate("long", TemplateFile("T1", {"thing1": FieldText(text)}))
+    assert f"fields.thing1: {said}" in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["{{ 'x' * 300000000 }}", "{{ '%0999999999d' % 1 }}"])
+def test_texts_are_not_multiplied(text: str) -> None:
+    template = MessageTemplate("long", TemplateFile("T1", {"thing1": FieldText(text)}))
+    with pytest.raises(TemplateWrong, match="is for numbers"):
+        template.render({})
+
+
+def test_numbers_are_reckoned_with_and_what_is_there_decides() -> None:
+    text = (
+        "{% if fen * 2 > 100 and fen % 2 == 0 %}{{ (fen / 100) | round(1) }}{% else %}-{% endif %}"
+    )
+    template = MessageTemplate("sum", TemplateFile("T1", {"thing1": FieldText(text)}))
+    assert template.render({"fen": 3980}).data == {"thing1": "39.8"}
+    assert template.render({"fen": 1}).data == {"thing1": "-"}
+
+
+def test_a_template_without_the_platforms_id_is_wrong() -> None:
+    with pytest.raises(TemplateWrong, match="template_id: empty"):
+        MessageTemplate("none", TemplateFile("", {"thing1": FieldText("a")}))
