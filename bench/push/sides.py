@@ -193,6 +193,9 @@ SIDES: Final[Mapping[str, Side]] = {
             title="gateway worker, Postgres",
             setup="its jobs in Postgres, which shares the platform's core; waits for the disk",
             store=postgres_store,
+            # Each claim and each settlement waits for the disk: more have to be under way.
+            lanes=1024,
+            more_lanes=2048,
         ),
         _client("aiohttp", "aiohttp", "one session on uvloop, its URL made once"),
         _client(
