@@ -29,6 +29,7 @@ MAY_IMPORT: Final = {
     "cli": "errors kernels protocol inbound outbound simulator settings telemetry app gateway",
     # What a bot's author imports, the bot that comes along, and the command's entrance.
     "gateway": "errors protocol inbound",
+    "api": "outbound",
     "demo": "gateway",
     "__main__": "cli",
 }

@@ -53,7 +53,10 @@ class Apis:
         await self.budgets.close()
 
     def _make(self, name: str) -> AccountApi:
-        account = self._settings.accounts[name]
+        account = self._settings.accounts.get(name)
+        if account is None:
+            known = ", ".join(self._settings.accounts)
+            raise SettingsError(f"accounts.{name}: there is none; there are: {known}")
         if account.app_secret is None:
             raise SettingsError(
                 f"accounts.{name}.app_secret: missing; WeChat's API cannot be called without it"

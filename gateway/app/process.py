@@ -34,7 +34,8 @@ class Process:
         """None where no account can push."""
         if pushing_accounts(settings):
             self.outbound = Outbound(settings, self.apis, name, sends)
-            bot.attach(self.outbound.push)
+        push = None if self.outbound is None else self.outbound.push
+        bot.attach(push, lambda account: self.apis.of(account).api)
         given = settings.inbound
         self.inbound = Inbound(
             bot,

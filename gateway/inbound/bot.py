@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 from gateway.errors import BotError
 from gateway.inbound.context import Context
 from gateway.inbound.handlers import Call, Handler, bind_around, bind_handler, name_of
+from gateway.outbound.api import WeChatApi
 from gateway.outbound.push import Push
 from gateway.protocol.cloudevents import TYPES, is_pattern
 from gateway.protocol.messages import Message
@@ -68,6 +69,7 @@ class Bot:
         self._middlewares: list[Middleware] = []
         self._on_error: Call | None = None
         self._push: Push | None = None
+        self._api_of: Callable[[str], WeChatApi] | None = None
 
     @property
     def push(self) -> Push:
@@ -82,12 +84,24 @@ class Bot:
             )
         return self._push
 
-    def attach(self, push: Push) -> None:
-        """Let the bot push, and those that it includes."""
+    def api(self, account: str) -> WeChatApi:
+        """Return WeChat's API for an account, while the bot runs in a gateway; else BotError.
+
+        ``await bot.api("main").call("GET", "/cgi-bin/user/info", query={"openid": user})``; most
+        endpoints are methods, too: ``await Users(bot.api("main")).info(user)`` (gateway.api).
+        Raises SettingsError where the account has no app_secret.
+        """
+        if self._api_of is None:
+            raise BotError("bot.api: there is none: the bot is not served yet")
+        return self._api_of(account)
+
+    def attach(self, push: Push | None, api_of: Callable[[str], WeChatApi]) -> None:
+        """Let the bot push, and call WeChat's API, and those that it includes."""
         self._push = push
+        self._api_of = api_of
         for entry in self._entries:
             if isinstance(entry, Bot):
-                entry.attach(push)
+                entry.attach(push, api_of)
 
     def on(
         self,

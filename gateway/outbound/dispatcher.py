@@ -199,8 +199,10 @@ class Dispatcher:
                 known = (*self._under_way, *self._settling.open)
                 await self._queue.put_back(self._worker, known)
             self._is_unsure = True
-            held = await self._queue.claim(self._worker, asks, room) if asks else []
-            self._is_unsure = False
+            found = await self._queue.claim(self._worker, asks, room) if asks else []
+            if asyncio.get_running_loop().time() < self._known_until:
+                held, self._is_unsure = found, False
+            # Else this process stood still meanwhile, and they may be another's by now.
         finally:
             await self._gates.unused([*_left(opened, held)])
         for one in held:

@@ -74,14 +74,22 @@ class Workers:
         # The same each time.
         self.draw = random.Random(11).random  # noqa: S311
 
-    async def start(self, name: str = "worker", routes: Sequence[Route] = ROUTES) -> Dispatcher:
+    async def start(
+        self, name: str = "worker", routes: Sequence[Route] = ROUTES, lease: float = 30.0
+    ) -> Dispatcher:
         """Start a worker."""
         clock, draw = self.desk.clock, self.draw
         gates = Gates(self.budgets, self.rates, clock=clock, draw=draw)
         api, _ = self.desk.api(self.tokens, self.transport)
         attempts = Attempts({ACCOUNT: api}, gates, self.terms, clock=clock, draw=draw)
         dispatcher = Dispatcher(
-            self.queue, attempts, gates, routes, Pool(self.concurrency), name, clock=clock
+            self.queue,
+            attempts,
+            gates,
+            routes,
+            Pool(self.concurrency, lease=lease),
+            name,
+            clock=clock,
         )
         await dispatcher.start()
         self.started.append(dispatcher)

@@ -1,12 +1,15 @@
 """The worker pool, against a simulated platform: what users received is in its ledger."""
 
 import asyncio
+import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
+from gateway.adapters.sqlite_queue import SqliteQueue
 from gateway.outbound.budgets import Rate
 from gateway.outbound.gates import Route
-from gateway.outbound.jobs import Ask, Channel, Settled, State, Wanted
+from gateway.outbound.jobs import Ask, Channel, Held, Settled, State, Wanted
 from gateway.simulator.api.faults import ApiFault
 from gateway.simulator.api.quotas import Quota
 from tests.outbound.desk import SECRET, Desk, desk
@@ -256,6 +259,34 @@ def test_the_jobs_of_a_worker_that_died_are_finished_by_another(tmp_path: Path) 
         assert done[Channel.CUSTOM].state is State.AMBIGUOUS
         assert done[Channel.CUSTOM].reason == "interrupted: its worker stopped or died"
         assert received(at) == {user(0): 1}
+
+    _play(tmp_path, scenario)
+
+
+def test_what_was_claimed_before_a_standstill_is_not_sent_behind_it(tmp_path: Path) -> None:
+    """A process that was paused for longer than it holds its jobs: others have them by then."""
+
+    class Slow(SqliteQueue):
+        stands_still = 0.0
+
+        async def claim(self, worker: str, asks: Sequence[Ask], limit: int) -> list[Held]:
+            held = await super().claim(worker, asks, limit)
+            if held and self.stands_still:
+                # Not asyncio.sleep: nothing of this process goes on.
+                time.sleep(self.stands_still)  # noqa: ASYNC251
+                self.stands_still = 0.0
+            return held
+
+    async def scenario(at: Desk, pool: Workers) -> None:
+        slow = Slow(tmp_path / "gateway.db", timeout=5, clock=at.clock)
+        slow.stands_still = 1.0
+        pool.queue = slow
+        await pool.shipped(0, 1)
+        await pool.start(lease=0.9)
+        await pool.until(State.SENT)
+        assert received(at) == {user(0): 1, user(1): 1}
+        # They went back as they were, and were sent by a claim that was in time.
+        assert {len(one.attempts) for one in await pool.all()} == {1}
 
     _play(tmp_path, scenario)
 
