@@ -50,10 +50,14 @@ _FIXES: Final[tuple[tuple[tuple[type[BaseException], ...], str], ...]] = (
 class Link:
     """A pool of connections, opened when they are needed; a lost one is opened again."""
 
-    def __init__(self, dsn: str, timeout: float) -> None:
-        """A call that is not done within ``timeout`` seconds raises StoreDown."""
+    def __init__(self, dsn: str, timeout: float, session: str = "") -> None:
+        """A call that is not done within ``timeout`` seconds raises StoreDown.
+
+        ``session`` is what each connection is told first.
+        """
         self._dsn = dsn
         self._timeout = timeout
+        self._session = session
         self._pool: _Pool | None = None
 
     async def run(self, work: Callable[[Connection], Awaitable[_T]]) -> _T:
@@ -91,9 +95,14 @@ class Link:
                 max_size=_MAX_CONNECTIONS,
                 # Statements here leave nothing behind, and asking would be another round trip.
                 reset=_leave,
+                init=self._prepare,
                 server_settings=_APPLICATION,
             )
         return await self._pool
+
+    async def _prepare(self, connection: Any) -> None:
+        if self._session:
+            await connection.execute(self._session)
 
 
 @asynccontextmanager

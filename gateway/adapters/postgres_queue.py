@@ -27,6 +27,10 @@ from gateway.outbound.jobs import (
 NOTIFIED: Final = "gateway_push"
 """The channel of LISTEN and NOTIFY."""
 
+_BY_INDEX: Final = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
+"""A plan made while the tables were small is used for long, and goes through all of them when they
+are large: those of the queue go by its indexes from the start."""
+
 _ADD: Final = """
 WITH given AS MATERIALIZED (
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
@@ -127,7 +131,7 @@ WITH given AS MATERIALIZED (
         $7::float8[], $8::json[], $9::float8[], $10::smallint[], $11::text[])
         AS job (id, state, at, reason, tries, maybe_sent_at, attempts, due, lane, message_id)
 ), own AS MATERIALIZED (
-    -- One by one, by id: the planner might else go through a table whose statistics are old.
+    -- One by one, by id, and not by worker: whose the rows are is known from them alone.
     SELECT g.* FROM given g CROSS JOIN LATERAL (
         SELECT q.worker FROM gateway_push_queue q WHERE q.id = g.id LIMIT 1 FOR UPDATE
     ) held WHERE held.worker = $1
@@ -192,7 +196,7 @@ class PostgresQueue:
 
     def __init__(self, dsn: str, *, timeout: float) -> None:
         """A call that takes longer than ``timeout`` seconds raises StoreDown."""
-        self._link = Link(dsn, timeout)
+        self._link = Link(dsn, timeout, _BY_INDEX)
         self._listener = Listener(dsn, timeout, NOTIFIED)
 
     async def add(self, jobs: Sequence[Job]) -> list[Added]:
