@@ -83,16 +83,15 @@ def demo(port: int, config: Path, once: bool) -> None:
         raise SettingsError(f"{config}: has no account called demo; give another file as --config")
     # Else whatever listens there already would be taken for the gateway started here.
     usable_address(settings.server.host, port)
-    # SIGTERM ends the demo as Ctrl-C does, and the server with it.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         sys.exit(asyncio.run(_run(settings, config, port, once=once)))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         sys.exit(0)
 
 
 async def _run(settings: Settings, config: Path, port: int, *, once: bool) -> int:
     """Start both, take the tour, and serve until the server ends; return its exit code."""
+    _end_by_signals()
     url = callback_url(settings, "demo", port)
     async with AsyncExitStack() as running:
         api, wechat = await running.enter_async_context(_wechat(settings, url))
@@ -112,6 +111,17 @@ async def _run(settings: Settings, config: Path, port: int, *, once: bool) -> in
             highlight=False,
         )
         return await server.wait()
+
+
+def _end_by_signals() -> None:
+    """Let Ctrl-C and SIGTERM end this task, and what it started with it.
+
+    By the loop's own handlers: others can come between its last look and its sleep, and be seen
+    when something else wakes it.
+    """
+    if (task := asyncio.current_task()) is not None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
 @asynccontextmanager
