@@ -1,0 +1,1 @@
+"""Who a user is: sign-in, sessions, and one person over many apps."""
