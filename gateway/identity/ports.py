@@ -162,6 +162,9 @@ class SignInStore(Protocol):
     async def begin(self, key: str, sign_in: bytes, seconds: float) -> None:
         """Keep one for so many seconds; one of this key that is there stays as it is."""
 
+    async def read(self, key: str) -> bytes | None:
+        """Return a sign-in as it was begun; None where there is none."""
+
     async def claim(self, key: str, code: bytes, seconds: float) -> Claim | None:
         """Ask to exchange the code of a sign-in; who gets that has so many seconds for it.
 
