@@ -1,0 +1,105 @@
+"""The desk at which all sign-ins end: a code in, a session out, once for each code."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from hashlib import sha256
+from typing import NamedTuple
+
+import msgspec
+
+from gateway.errors import ApiError
+from gateway.identity.apps import App
+from gateway.identity.directory import Directory, identity_of
+from gateway.identity.failures import SignInFailed, SignInProblem, problem_of
+from gateway.identity.once import NotBegun, NotNow, Once
+from gateway.identity.people import Sighting
+from gateway.identity.ports import SignInStore
+from gateway.identity.session import Session
+from gateway.identity.sessions import Opened, Sessions
+from gateway.identity.vault import Vault
+
+_log = logging.getLogger("gateway.identity")
+
+_NOTHING_DONE = frozenset((SignInProblem.BUSY, SignInProblem.SETUP))
+"""What leaves the code good: the same request can succeed later."""
+
+Exchange = Callable[[], Awaitable[Opened | SignInProblem]]
+"""Exchanges a code; raises ApiError."""
+
+
+class _Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What came of an exchange, for those who bring the code again."""
+
+    problem: SignInProblem | None = None
+    session: Session | None = None
+    token: str = ""
+
+
+class Ended(NamedTuple):
+    """A sign-in that went well."""
+
+    opened: Opened
+    sign_in: bytes
+    """As it was begun."""
+
+
+class Desk:
+    """Ends sign-ins."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        sessions: Sessions,
+        sign_ins: SignInStore,
+        vault: Vault,
+        clock: Callable[[], float],
+    ) -> None:
+        """``clock`` gives Unix seconds."""
+        self.sign_ins = sign_ins
+        self.clock = clock
+        self._directory = directory
+        self._sessions = sessions
+        self._vault = vault
+        self._once = Once(sign_ins)
+
+    async def once(self, key: str, code: str, exchange: Exchange) -> Ended:
+        """Return what the code of the sign-in ``key`` brings, though many bring it at once.
+
+        Raises SignInFailed, and StoreDown.
+        """
+
+        async def answer(_sign_in: bytes) -> bytes:
+            return self._vault.seal(msgspec.json.encode(await _outcome(exchange)), key)
+
+        try:
+            done = await self._once.do(key, sha256(code.encode()).digest(), answer)
+        except NotBegun:
+            raise SignInFailed(SignInProblem.STATE) from None
+        except NotNow as wrong:
+            raise SignInFailed(next(iter(wrong.args), SignInProblem.BUSY)) from None
+        outcome = msgspec.json.decode(self._vault.open(done.outcome, key), type=_Outcome)
+        if outcome.session is None:
+            raise SignInFailed(outcome.problem or SignInProblem.CODE)
+        return Ended(Opened(outcome.session, outcome.token), done.sign_in)
+
+    async def enter(self, app: App, sighting: Sighting) -> Opened:
+        """Return a session of the user who was seen to sign in to an app; raise StoreDown."""
+        await self._directory.see(sighting)
+        person = await self._directory.whoever(sighting.user, sighting.platform)
+        return await self._sessions.open(app, person, identity_of(person, sighting.user))
+
+
+async def _outcome(exchange: Exchange) -> _Outcome:
+    """Return what came of it; raise NotNow where nothing was done."""
+    try:
+        opened = await exchange()
+    except ApiError as error:
+        problem = problem_of(error)
+        if problem is SignInProblem.SETUP:
+            _log.error("nobody can sign in: %s", error)
+        if problem in _NOTHING_DONE:
+            raise NotNow(problem) from None
+        return _Outcome(problem)
+    if isinstance(opened, SignInProblem):
+        return _Outcome(opened)
+    return _Outcome(None, *opened)
