@@ -66,7 +66,7 @@ class Identity(NamedTuple):
     union_id: str | None
     subscribed: bool | None
     subscribed_at: float
-    """Since when that is known, Unix seconds; 0 where it is not."""
+    """When that was learned last, Unix seconds; 0 where it never was."""
     nickname: str | None
     avatar: str | None
     first_seen: float
@@ -84,6 +84,7 @@ class Person(NamedTuple):
     id: str
     union_id: str | None
     created_at: float
+    """When the first of their open ids was seen first."""
     identities: tuple[Identity, ...]
     """In the order in which they were first seen; at least one."""
     tags: tuple[str, ...] = ()
@@ -109,7 +110,7 @@ class Merge(NamedTuple):
     number: int
     """Later ones are greater."""
     at: float
-    """When that was found out, Unix seconds."""
+    """Of when the union id is that told it, Unix seconds."""
     user: AppUser
     """Whose union id told it."""
     former: str

@@ -37,7 +37,8 @@ class IdentityStore(Protocol):
     async def tag(self, id_: str, add: Sequence[str], remove: Sequence[str]) -> bool:
         """Change a person's tags; return whether there is such a person.
 
-        What is added hangs on the identity first seen; what is removed is removed from all.
+        What is added hangs on the identity first seen; what is removed is removed from all. What
+        is in both is there in the end; so it is with roles.
         """
 
     async def grant(self, id_: str, add: Sequence[str], remove: Sequence[str]) -> bool:
@@ -48,7 +49,8 @@ class IdentityStore(Protocol):
     ) -> list[Merge]:
         """Return merges by their numbers, oldest first, from behind ``after``.
 
-        ``person`` leaves those that this one had part in; ``unsettled`` those that are not settled.
+        ``person`` leaves those that this one had part in, by their id now or a former one;
+        ``unsettled`` those that are not settled.
         """
 
     async def settle(self, numbers: Sequence[int]) -> None:
@@ -61,19 +63,24 @@ class IdentityStore(Protocol):
         """
 
     async def forget_profile(self, users: Sequence[AppUser]) -> None:
-        """Remove names and pictures: these users took back the right to them."""
+        """Remove names and pictures: these users took back the right to them.
+
+        They come back only by what is learned later than they were.
+        """
 
     async def erase(self, id_: str) -> Person | None:
         """Remove a person with all that is kept here of them, secrets and merges too.
 
-        Return who that was; None where there is nobody. Nothing of it is left in the store's files
-        that is under its control.
+        Return who that was; None where there is nobody. In a SQLite file nothing of it is left,
+        nor in its log once nobody reads an older state. Postgres writes over it when it cleans up
+        (VACUUM), and its own log and replicas are not under the gateway's control.
         """
 
     async def erase_user(self, user: AppUser) -> Person | None:
         """Remove one open id with all that hangs on it; the person, too, where it was their last.
 
-        Return the person as they were before.
+        Return the person as they were before; None where it is nobody's: secrets that there may be
+        are removed all the same.
         """
 
     async def count(self) -> tuple[int, int]:
@@ -98,7 +105,7 @@ class SecretStore(Protocol):
     """Secrets of users, erased together with their identities."""
 
     async def keep_secret(self, secret: Secret) -> None:
-        """Keep one, in place of any other of this user and kind."""
+        """Keep one, in place of any other of this user and kind, whether or not they were seen."""
 
     async def secret(self, user: AppUser, kind: str) -> Secret | None:
         """Return one, though its time may be over."""

@@ -1,0 +1,150 @@
+# ruff: noqa: S608  # statements are put together from constants only
+"""The tables of people in the SQLite file, and how one person is read from them."""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Final
+
+from gateway.identity.merging import Belongings, Facts, identity_of, person_of
+from gateway.identity.people import AppUser, Consent, Person
+
+# What is removed or replaced is overwritten: an erased open id is in no page of the file.
+SCHEMA: Final = """
+PRAGMA secure_delete = ON;
+CREATE TABLE IF NOT EXISTS people (
+    id TEXT NOT NULL PRIMARY KEY,
+    union_id TEXT
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX IF NOT EXISTS people_union ON people (union_id) WHERE union_id IS NOT NULL;
+CREATE TABLE IF NOT EXISTS identities (
+    app_id TEXT NOT NULL,
+    open_id TEXT NOT NULL,
+    person TEXT NOT NULL,
+    platform TEXT NOT NULL,
+    platform_at REAL NOT NULL,
+    union_id TEXT,
+    union_at REAL NOT NULL,
+    subscribed INTEGER,
+    subscribed_at REAL NOT NULL,
+    nickname TEXT,
+    avatar TEXT,
+    profile_at REAL NOT NULL,
+    first_seen REAL NOT NULL,
+    last_active REAL NOT NULL,
+    PRIMARY KEY (app_id, open_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS identities_person ON identities (person);
+CREATE INDEX IF NOT EXISTS identities_followers ON identities (app_id, subscribed_at)
+    WHERE subscribed = 1;
+CREATE TABLE IF NOT EXISTS identity_tags (
+    app_id TEXT NOT NULL,
+    open_id TEXT NOT NULL,
+    tag TEXT NOT NULL,
+    PRIMARY KEY (app_id, open_id, tag)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS identity_consents (
+    app_id TEXT NOT NULL,
+    open_id TEXT NOT NULL,
+    template_id TEXT NOT NULL,
+    accepted INTEGER NOT NULL,
+    at REAL NOT NULL,
+    PRIMARY KEY (app_id, open_id, template_id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS person_roles (
+    person TEXT NOT NULL,
+    role TEXT NOT NULL,
+    PRIMARY KEY (person, role)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS former_people (
+    id TEXT NOT NULL PRIMARY KEY,
+    person TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS former_people_person ON former_people (person);
+CREATE TABLE IF NOT EXISTS identity_merges (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    at REAL NOT NULL,
+    app_id TEXT NOT NULL,
+    open_id TEXT NOT NULL,
+    former TEXT NOT NULL,
+    person TEXT NOT NULL,
+    whole INTEGER NOT NULL,
+    settled INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX IF NOT EXISTS identity_merges_user ON identity_merges (app_id, open_id);
+CREATE INDEX IF NOT EXISTS identity_merges_former ON identity_merges (former);
+CREATE INDEX IF NOT EXISTS identity_merges_person ON identity_merges (person);
+CREATE INDEX IF NOT EXISTS identity_merges_unsettled ON identity_merges (number)
+    WHERE settled = 0;
+CREATE TABLE IF NOT EXISTS user_secrets (
+    app_id TEXT NOT NULL,
+    open_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    sealed BLOB NOT NULL,
+    until REAL NOT NULL,
+    PRIMARY KEY (app_id, open_id, kind)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS user_secrets_until ON user_secrets (until);
+CREATE TABLE IF NOT EXISTS checkpoints (
+    name TEXT NOT NULL PRIMARY KEY,
+    noted BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+FACTS: Final = ", ".join(Facts._fields)
+"""The columns of what is known of an open id."""
+
+BY_ID: Final = (
+    "SELECT id, union_id FROM people "
+    "WHERE id = coalesce((SELECT person FROM former_people WHERE id = ?1), ?1)"
+)
+BY_USER: Final = (
+    "SELECT p.id, p.union_id FROM identities i JOIN people p ON p.id = i.person "
+    "WHERE i.app_id = ? AND i.open_id = ?"
+)
+BY_UNION: Final = "SELECT id, union_id FROM people WHERE union_id = ?"
+
+_IDENTITIES: Final = f"SELECT app_id, open_id, {FACTS} FROM identities WHERE person = ?"
+_TAGS: Final = (
+    "SELECT t.tag FROM identities i JOIN identity_tags t USING (app_id, open_id) WHERE i.person = ?"
+)
+_ROLES: Final = "SELECT role FROM person_roles WHERE person = ?"
+_CONSENTS: Final = (
+    "SELECT c.app_id, c.open_id, c.template_id, c.accepted, c.at "
+    "FROM identities i JOIN identity_consents c USING (app_id, open_id) WHERE i.person = ?"
+)
+_FORMER: Final = "SELECT id FROM former_people WHERE person = ?"
+
+
+def facts_of(row: Sequence[Any]) -> Facts:
+    """Return the facts of a row of these columns."""
+    facts = Facts(*row)
+    # SQLite has no truth values of its own.
+    is_known = facts.subscribed is not None
+    return facts._replace(subscribed=bool(facts.subscribed)) if is_known else facts
+
+
+def read_person(database: sqlite3.Connection, which: str, given: Sequence[str]) -> Person | None:
+    """Return the person that a statement (BY_...) finds, as they are at this moment."""
+    if database.in_transaction:
+        return _read(database, which, given)
+    database.execute("BEGIN")
+    person = _read(database, which, given)
+    database.execute("COMMIT")
+    return person
+
+
+def _read(database: sqlite3.Connection, which: str, given: Sequence[str]) -> Person | None:
+    found = database.execute(which, given).fetchone()
+    if found is None:
+        return None
+    one = found[:1]
+    rows = database.execute(_IDENTITIES, one)
+    identities = [identity_of(AppUser(*row[:2]), facts_of(row[2:])) for row in rows]
+    consents = database.execute(_CONSENTS, one)
+    has = Belongings(
+        [tag for (tag,) in database.execute(_TAGS, one)],
+        [role for (role,) in database.execute(_ROLES, one)],
+        [Consent(AppUser(*row[:2]), row[2], bool(row[3]), row[4]) for row in consents],
+        [former for (former,) in database.execute(_FORMER, one)],
+    )
+    return person_of(found[0], found[1], identities, has)
