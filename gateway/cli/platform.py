@@ -25,6 +25,7 @@ from gateway.simulator.api.quotas import Quotas
 from gateway.simulator.api.server import ApiServer
 from gateway.simulator.api.tokens import AccountTokens
 from gateway.simulator.api.world import Account, Receipt, World
+from gateway.simulator.api.world import Platform as AppPlatform
 from gateway.simulator.documents import event_of
 from gateway.simulator.platform import Platform
 
@@ -48,12 +49,17 @@ def platform(
 ) -> None:
     """Serve WeChat's API for the accounts of the settings, with its rules and a ledger.
 
+    Beside it stand the pages of web authorisation, /connect/oauth2/authorize and
+    /connect/qrconnect, where a browser chooses among simulated people.
+
     \b
     gateway simulate platform
     gateway simulate platform --port 9000 --config var/demo.toml
     curl 127.0.0.1:8001/simulator/summary
     curl 127.0.0.1:8001/simulator/ledger
     curl 127.0.0.1:8001/simulator/quotas -d '{"/cgi-bin/message/template/send": {"daily": 1000000}}'
+    curl 127.0.0.1:8001/simulator/people
+    curl 127.0.0.1:8001/simulator/js_code -d '{"appid": "wx…", "person": "小明🎈"}'
     curl 127.0.0.1:8001/simulator/faults -d '{"busy": 0.1, "reset-after": 0.02, "latency": 0.05}'
 
     Let an account's api_url be its address. Each account needs an app_secret. Ctrl-C stops it.
@@ -97,7 +103,12 @@ async def serving(
     ``url_of`` tells where an account's receipts go, by its name; without it there are none.
     """
     accounts = {
-        name: _account(given.app_id, given.app_secret.get_secret_value())
+        name: _account(
+            name,
+            given.app_id,
+            given.app_secret.get_secret_value(),
+            getattr(given, "platform", "official_account"),
+        )
         for name, given in settings.accounts.items()
         if given.app_secret is not None
     }
@@ -108,9 +119,10 @@ async def serving(
             yield Serving(bound, accounts)
 
 
-def _account(app_id: str, secret: str) -> Account:
+def _account(name: str, app_id: str, secret: str, platform: AppPlatform) -> Account:
     tokens = AccountTokens(time.time, lambda: token_urlsafe(96))
-    return Account(app_id, secret, tokens, Quotas(time.time))
+    quotas = Quotas(time.time)
+    return Account(app_id, secret, tokens, quotas, platform=platform, name=name)
 
 
 class _Receipts:

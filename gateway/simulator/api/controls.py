@@ -1,23 +1,22 @@
 """What a test or a person sets the platform by, below /simulator.
 
-Whatever is set is set for all accounts. A body that is not understood changes nothing, and is
+What names no account is set for all of them. A body that is not understood changes nothing, and is
 answered 400 with what is wrong.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
 import msgspec
 
+from gateway.simulator.api.commands import Handle, Handles, Wrong, read
 from gateway.simulator.api.faults import ApiFault, Faults
+from gateway.simulator.api.personal import PersonalControls
 from gateway.simulator.api.quotas import Quota
 from gateway.simulator.api.wire import Asked, response
 from gateway.simulator.api.world import Account, Template, User, World
 
 PREFIX: Final = "/simulator/"
-
-Handle = Callable[[Asked], Any]
-_T = TypeVar("_T")
 
 CUSTOM_MESSAGES = 5
 """What a user who writes may be answered (PROTOCOL 7.3)."""
@@ -48,14 +47,6 @@ class _Quota(msgspec.Struct, forbid_unknown_fields=True):
     per_minute: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
-class _Wrong(Exception):
-    """A request that is not understood: a status, and why."""
-
-    def __init__(self, why: str, status: int = 400) -> None:
-        super().__init__(why)
-        self.status = status
-
-
 class Controls:
     """What a platform is set by."""
 
@@ -64,7 +55,7 @@ class Controls:
         self._world = world
         self._faults = faults
         self._calls = calls
-        self._handles: Mapping[str, tuple[str, Handle | None]] = {
+        self._handles: Handles = {
             "ledger": ("GET", self._show_ledger),
             "summary": ("GET", self._show_summary),
             "faults": ("POST", self._set_faults),
@@ -72,26 +63,27 @@ class Controls:
             "templates": ("POST", self._add_template),
             "quotas": ("POST", self._set_quotas),
             "tokens/kill": ("POST", self._kill_tokens),
+            **PersonalControls(world).handles,
         }
-        """By the path below the prefix; one that ends in a slash has a name behind it."""
 
     def answer(self, asked: Asked) -> bytes:
         """Return the response to a request for a path below ``PREFIX``."""
         try:
             found, status = self._handle_of(asked)(asked), 200
-        except _Wrong as wrong:
+        except Wrong as wrong:
             found, status = {"error": str(wrong)}, wrong.status
         return response(msgspec.json.encode(found), status, "application/json")
 
     def _handle_of(self, asked: Asked) -> Handle:
         name, _, rest = asked.path.removeprefix(PREFIX).partition("/")
-        method, handle = self._handles.get(f"{name}/" if rest else name, ("", None))
-        if rest and handle is None:
-            method, handle = self._handles.get(f"{name}/{rest}", ("", None))
-        if handle is None:
-            raise _Wrong(f"no such path; there are: {', '.join(self._handles)}", 404)
+        found = self._handles.get(f"{name}/" if rest else name)
+        if rest and found is None:
+            found = self._handles.get(f"{name}/{rest}")
+        if found is None:
+            raise Wrong(f"no such path; there are: {', '.join(self._handles)}", 404)
+        method, handle = found
         if asked.method != method:
-            raise _Wrong(f"{asked.method} is not allowed; {method} is", 405)
+            raise Wrong(f"{asked.method} is not allowed; {method} is", 405)
         return handle
 
     def _show_ledger(self, asked: Asked) -> Any:
@@ -120,19 +112,19 @@ class Controls:
     def _set_faults(self, asked: Asked) -> Any:
         """Set the rates, ``{"busy": 0.1, "latency": 0.05}``; what is not named is none."""
         body = asked.body
-        latency = _read(body, _Latency).latency
-        given = _read(body, dict[str, Any])
+        latency = read(body, _Latency).latency
+        given = read(body, dict[str, Any])
         given.pop("latency", None)
         unknown = sorted({*given} - {*ApiFault})
         if unknown:
-            raise _Wrong(f"no such fault: {', '.join(unknown)}; there are: {', '.join(ApiFault)}")
-        rates = _read(msgspec.json.encode(given), dict[ApiFault, Share])
+            raise Wrong(f"no such fault: {', '.join(unknown)}; there are: {', '.join(ApiFault)}")
+        rates = read(msgspec.json.encode(given), dict[ApiFault, Share])
         self._faults.latency, self._faults.rates = latency, rates
         return {}
 
     def _set_user(self, asked: Asked) -> Any:
         """Change a user: subscribed, blocks, system_fails, wrote, consents by template."""
-        given = _read(asked.body, _User)
+        given = read(asked.body, _User)
         for account in self._world.accounts():
             _change(
                 _user(account, asked.path.removeprefix(f"{PREFIX}users/")),
@@ -143,7 +135,7 @@ class Controls:
 
     def _add_template(self, asked: Asked) -> Any:
         """Make a template with an id of one's own: id, title, content."""
-        given = _read(asked.body, _Template)
+        given = read(asked.body, _Template)
         for account in self._world.accounts():
             account.templates[given.id] = Template(given.id, given.title, given.content)
         return {}
@@ -153,7 +145,7 @@ class Controls:
 
         For the account of ``?appid=``, or for all.
         """
-        given = _read(asked.body, dict[str, _Quota])
+        given = read(asked.body, dict[str, _Quota])
         wanted = asked.query.get("appid")
         for account in self._world.accounts():
             if wanted in (None, account.app_id):
@@ -168,17 +160,10 @@ class Controls:
         return {}
 
 
-def _read(body: bytes, kind: type[_T]) -> _T:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError as wrong:
-        raise _Wrong(str(wrong)) from None
-
-
 def _user(account: Account, open_id: str) -> User:
     user = account.user(open_id)
     if user is None:
-        raise _Wrong("no open id: it begins with o and has 21 to 32 characters")
+        raise Wrong("no open id: it begins with o and has 21 to 32 characters")
     return user
 
 

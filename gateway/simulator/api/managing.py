@@ -49,17 +49,17 @@ def remove_template(_world: World, account: Account, body: Body) -> Answer:
     return OK
 
 
-def show_user(_world: World, account: Account, body: Body) -> Answer:
+def show_user(world: World, account: Account, body: Body) -> Answer:
     """Tell what is known of one user."""
-    return _shown(account, body.get("openid"))
+    return _shown(world, account, body.get("openid"))
 
 
-def show_users(_world: World, account: Account, body: Body) -> Answer:
+def show_users(world: World, account: Account, body: Body) -> Answer:
     """Tell what is known of up to 100 users."""
     wanted = body.get("user_list")
     if not isinstance(wanted, list) or not 1 <= len(wanted) <= 100:
         raise Failed(40032, "invalid openid list size")
-    return {"user_info_list": [_shown(account, one.get("openid")) for one in wanted]}
+    return {"user_info_list": [_shown(world, account, one.get("openid")) for one in wanted]}
 
 
 def list_users(_world: World, account: Account, body: Body) -> Answer:
@@ -172,7 +172,7 @@ def show_quota(_world: World, account: Account, body: Body) -> Answer:
     """Tell what is left of an endpoint's calls."""
     path = str(body.get("cgi_path"))
     quota = account.quotas.limits.get(path)
-    if quota is None:
+    if quota is None or quota.daily is None:
         raise Failed(76021, "cgi_path not found, please check")
     used = account.quotas.used(path)
     left = {"daily_limit": quota.daily, "used": used, "remain": quota.daily - used}
@@ -218,15 +218,17 @@ def _tagged(account: Account, body: Body) -> list[User]:
     return [_user(account, name) for name in names]
 
 
-def _shown(account: Account, open_id: object) -> Answer:
+def _shown(world: World, account: Account, open_id: object) -> Answer:
     user = _user(account, open_id)
+    union_id = world.person(account, str(open_id)).union_id
     if not user.subscribed:
-        return {"subscribe": 0, "openid": open_id}
+        return {"subscribe": 0, "openid": open_id, "unionid": union_id}
     return {
         "subscribe": 1,
         "openid": open_id,
         "language": "zh_CN",
         "subscribe_time": 1_700_000_000,
+        "unionid": union_id,
         "remark": user.remark,
         "groupid": 0,
         "tagid_list": sorted(user.tags),

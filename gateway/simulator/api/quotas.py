@@ -15,7 +15,7 @@ TOO_OFTEN: Final = 45011
 class Quota(NamedTuple):
     """Calls of one endpoint."""
 
-    daily: int
+    daily: int | None
     per_minute: int | None = None
 
 
@@ -34,8 +34,13 @@ DAILY: Final[Mapping[str, Quota]] = {
     "/cgi-bin/menu/delete": Quota(1000),
     "/cgi-bin/media/upload": Quota(100_000),
     "/cgi-bin/media/get": Quota(200_000),
+    "/sns/oauth2/access_token": Quota(None, 50_000),
+    "/sns/oauth2/refresh_token": Quota(None, 50_000),
+    "/sns/userinfo": Quota(None, 50_000),
+    "/sns/auth": Quota(None, 50_000),
+    "/sns/jscode2session": Quota(None, 50_000),
 }
-"""The limits of a new account (PROTOCOL 7.7)."""
+"""The limits of a new account (PROTOCOL 7.7); those of signing in are in 7.5."""
 
 
 @dataclass(slots=True)
@@ -64,7 +69,7 @@ class Quotas:
         if quota is None:
             return 0
         used = self._of_now(path)
-        if used.today >= quota.daily:
+        if quota.daily is not None and used.today >= quota.daily:
             return USED_UP
         if quota.per_minute is not None and used.this_minute >= quota.per_minute:
             return TOO_OFTEN

@@ -2,21 +2,27 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from secrets import token_hex
 from typing import Any, Final
 
 import msgspec
 
+from gateway.simulator.api import authorisation
+from gateway.simulator.api.authorisation import PAGES
 from gateway.simulator.api.controls import PREFIX, Controls
 from gateway.simulator.api.faults import ERRCODES, ApiFault, Faults
 from gateway.simulator.api.managing import MANAGING
 from gateway.simulator.api.sending import SENDING, Answer, Failed
+from gateway.simulator.api.sns import PHONES, SNS
 from gateway.simulator.api.wire import Answered, Asked, Wire, response
 from gateway.simulator.api.world import Account, World
 
-_ENDPOINTS: Final = {**SENDING, **MANAGING}
+_ENDPOINTS: Final = {**SENDING, **MANAGING, **PHONES}
+
+_BESIDE: Final = (PREFIX, PAGES)
+"""What is no part of the API: neither faults nor delays meet it."""
 
 _SAID: Final = {
     -1: "system error",
@@ -44,6 +50,13 @@ class ApiServer:
         self.calls: dict[str, int] = {}
         """How often each endpoint was called."""
         self._controls = Controls(world, faults, self.calls)
+        self._without_token: Mapping[str, Callable[[Asked], Answer]] = {
+            "/cgi-bin/token": self._token,
+            "/cgi-bin/stable_token": self._stable_token,
+            "/cgi-bin/clear_quota/v2": self._clear_quota,
+            **dict.fromkeys(SNS, self._sign_in),
+        }
+        """The endpoints that take no token of an account."""
 
     @asynccontextmanager
     async def serving(self, host: str, port: int) -> AsyncIterator[int]:
@@ -66,18 +79,24 @@ class ApiServer:
             await asyncio.sleep(0)
 
     def _delay(self, asked: Asked) -> float:
-        return 0.0 if asked.path.startswith(PREFIX) else self._faults.latency
+        return 0.0 if asked.path.startswith(_BESIDE) else self._faults.latency
 
     def answer(self, asked: Asked) -> Answered:
         """Do what a request asks for, unless a fault comes in between."""
         path = asked.path
-        if path.startswith(PREFIX):
-            return Answered(self._controls.answer(asked))
+        if path.startswith(_BESIDE):
+            return Answered(self._beside(asked))
         self.calls[path] = self.calls.get(path, 0) + 1
         fault = self._faults.draw()
         if fault is None:
             return Answered(response(_ENCODE(self._judged(asked))))
         return self._failing(fault, asked)
+
+    def _beside(self, asked: Asked) -> bytes:
+        if asked.path.startswith(PREFIX):
+            return self._controls.answer(asked)
+        self.calls[asked.path] = self.calls.get(asked.path, 0) + 1
+        return authorisation.answer(self._world, asked)
 
     def _failing(self, fault: ApiFault, asked: Asked) -> Answered:
         if (code := ERRCODES.get(fault)) is not None:
@@ -96,8 +115,8 @@ class ApiServer:
             return _error(failed.code, failed.said)
 
     def _answer(self, asked: Asked) -> Answer:
-        if (without := self._without_token(asked)) is not None:
-            return without
+        if (without := self._without_token.get(asked.path)) is not None:
+            return without(asked)
         account, code = self._world.account_of(asked.query.get("access_token", ""))
         if account is None:
             return _error(code)
@@ -111,21 +130,16 @@ class ApiServer:
         is_get = asked.method == "GET"
         return endpoint(self._world, account, dict(asked.query) if is_get else _object(asked.body))
 
-    def _without_token(self, asked: Asked) -> Answer | None:
-        """Return the answer of an endpoint that takes no token; None for the others."""
-        if asked.path == "/cgi-bin/token":
-            return self._token(dict(asked.query))
-        if asked.path == "/cgi-bin/stable_token":
-            return self._stable_token(_object(asked.body))
-        if asked.path == "/cgi-bin/clear_quota/v2":
-            return self._clear_quota(_object(asked.body))
-        return None
+    def _sign_in(self, asked: Asked) -> Answer:
+        return SNS[asked.path](self._world, asked.query)
 
-    def _clear_quota(self, body: dict[str, Any]) -> Answer:
+    def _clear_quota(self, asked: Asked) -> Answer:
+        body = _object(asked.body)
         self._account(body.get("appid"), body.get("appsecret")).quotas.clear()
         return {"errcode": 0, "errmsg": "ok"}
 
-    def _token(self, query: dict[str, str]) -> Answer:
+    def _token(self, asked: Asked) -> Answer:
+        query = asked.query
         if query.get("grant_type") != "client_credential":
             return _error(40002, "invalid grant_type")
         account = self._account(query.get("appid"), query.get("secret"))
@@ -134,7 +148,8 @@ class ApiServer:
         value, seconds = account.tokens.plain()
         return {"access_token": value, "expires_in": seconds}
 
-    def _stable_token(self, body: dict[str, Any]) -> Answer:
+    def _stable_token(self, asked: Asked) -> Answer:
+        body = _object(asked.body)
         if body.get("grant_type") != "client_credential":
             return _error(40002, "invalid grant_type")
         account = self._account(body.get("appid"), body.get("secret"))

@@ -4,6 +4,7 @@ A simulator that took more of the processor than the client under test would be 
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from http import HTTPStatus
@@ -19,6 +20,8 @@ MAX_HEAD: Final = 1 << 16
 
 _END: Final = b"\r\n\r\n"
 
+_ONE_LINE: Final = re.compile(r"[ -~]+").fullmatch
+
 
 class Asked(NamedTuple):
     """A request."""
@@ -29,6 +32,25 @@ class Asked(NamedTuple):
     query: Mapping[str, str]
     """Shared by all requests of the same first line: not to be changed."""
     body: bytes
+    head: bytes = b""
+    """As it came, for what few ask for: it is not taken apart before."""
+
+    @property
+    def raw_query(self) -> str:
+        """The query with its escapes and in its order."""
+        target = self.head.partition(b"\r\n")[0].split(b" ")[1]
+        return target.partition(b"?")[2].partition(b"#")[0].decode("ascii")
+
+    def cookie(self, name: str) -> str | None:
+        """Return a cookie's value; None where there is none of that name."""
+        for line in self.head.decode("latin-1").split("\r\n")[1:]:
+            field, _, value = line.partition(":")
+            if field.strip().lower() == "cookie":
+                for pair in value.split(";"):
+                    key, found, text = pair.strip().partition("=")
+                    if found and key == name:
+                        return text
+        return None
 
 
 class Answered(NamedTuple):
@@ -42,15 +64,29 @@ class Answered(NamedTuple):
 Handle = Callable[[Asked], Answered]
 
 
-def response(body: bytes, status: int = 200, kind: str = "text/plain") -> bytes:
-    """Return a response, head and body."""
-    if status == 200 and kind == "text/plain":
+def response(
+    body: bytes,
+    status: int = 200,
+    kind: str = "text/plain",
+    fields: tuple[tuple[str, str], ...] = (),
+) -> bytes:
+    """Return a response, head and body, with these fields in its head besides.
+
+    Raises ValueError where a field would end its line, and begin another.
+    """
+    if status == 200 and kind == "text/plain" and not fields:
         return b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%b" % (
             len(body),
             body,
         )
-    head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {kind}\r\n"
-    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    lines = [
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+        *(f"{name}: {value}" for name, value in (("Content-Type", kind), *fields)),
+        f"Content-Length: {len(body)}",
+    ]
+    if any(not _ONE_LINE(line) for line in lines):
+        raise ValueError("a field of the head has characters that it must not have")
+    return "\r\n".join(lines).encode("ascii") + _END + body
 
 
 class Wire(asyncio.Protocol):
@@ -117,7 +153,7 @@ class Wire(asyncio.Protocol):
                 self._refuse(400)
                 return
             closes = b"connection: close" in fields.lower()
-            self._answer_in_time(Asked(method, path, query, rest[:length]), closes=closes)
+            self._answer_in_time(Asked(method, path, query, rest[:length], head), closes=closes)
 
     def _answer_in_time(self, asked: Asked, *, closes: bool) -> None:
         seconds = self._delay(asked)

@@ -5,13 +5,18 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from secrets import token_bytes
+from typing import Any, Final, Literal, NamedTuple
 
+from gateway.simulator.api.grants import Grants
 from gateway.simulator.api.ledger import Ledger
+from gateway.simulator.api.people import OPEN_ID as OPEN_ID  # noqa: PLC0414  # known from here
+from gateway.simulator.api.people import People, Person, follower_id
 from gateway.simulator.api.quotas import Quotas
 from gateway.simulator.api.tokens import AccountTokens
 
-OPEN_ID: Final = re.compile(r"o[A-Za-z0-9_-]{20,31}")
+Platform = Literal["official_account", "mini_program", "mobile_app", "website"]
+"""What people meet an app as."""
 
 PLACEHOLDER: Final = re.compile(r"\{\{\s*(\w+)\.DATA\s*\}\}")
 """Where a template's text has a field."""
@@ -70,8 +75,22 @@ class Receipt(NamedTuple):
 class Account:
     """One account, as the platform has it."""
 
-    def __init__(self, app_id: str, secret: str, tokens: AccountTokens, quotas: Quotas) -> None:
+    def __init__(
+        self,
+        app_id: str,
+        secret: str,
+        tokens: AccountTokens,
+        quotas: Quotas,
+        *,
+        platform: Platform = "official_account",
+        name: str = "",
+    ) -> None:
+        """``name`` is what people read; the app id where it has none."""
         self.app_id = app_id
+        self.platform = platform
+        self.name = name or app_id
+        self.redirect_host = ""
+        """The only host that codes may be brought to; empty where any may be."""
         self.secret = secret
         self.tokens = tokens
         self.quotas = quotas
@@ -85,6 +104,8 @@ class Account:
         """By clientmsgid."""
         self.repeats: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
         """When a user got a client_msg_id, and the msgid it had; the oldest first."""
+        self._followers = 0
+        """How many were added by their number."""
 
     def user(self, open_id: object) -> User | None:
         """Return a follower; anyone with an open id is one unless it was said otherwise."""
@@ -94,6 +115,13 @@ class Account:
         if user is None and OPEN_ID.fullmatch(open_id):
             user = self.users[open_id] = User()
         return user
+
+    def add_followers(self, count: int) -> None:
+        """Let so many more people follow, whom nobody knows anything else of."""
+        first = self._followers
+        self._followers += count
+        for number in range(first, self._followers):
+            self.users[follower_id(self.app_id, number)] = User()
 
     def repeated(self, open_id: str, key: str, now: float) -> int | None:
         """Return the msgid of what a user got with this client_msg_id, in the time that counts."""
@@ -117,9 +145,15 @@ class World:
         clock: Callable[[], float],
         accounts: Iterable[Account],
         notify: Callable[[Receipt], None] = lambda _: None,
+        random: Callable[[int], bytes] = token_bytes,
     ) -> None:
-        """``clock`` gives Unix seconds; ``notify`` is told what receipts are due."""
+        """``clock`` gives Unix seconds, ``random`` so many bytes.
+
+        ``notify`` is told what receipts are due.
+        """
         self.clock = clock
+        self.people = People()
+        self.grants = Grants(clock, random)
         self.notify = notify
         self._accounts = {account.app_id: account for account in accounts}
         self._owners: dict[str, Account] = {}
@@ -129,6 +163,19 @@ class World:
     def account(self, app_id: str) -> Account | None:
         """Return an account by its app id."""
         return self._accounts.get(app_id)
+
+    def known(self, app_id: str) -> Account:
+        """Return an account that is there, by its app id."""
+        return self._accounts[app_id]
+
+    def open_id(self, account: Account, person: Person) -> str:
+        """Return the id that an account knows a person by."""
+        is_official = account.platform == "official_account"
+        return self.people.open_id(person, account.app_id, official=is_official)
+
+    def person(self, account: Account, open_id: str) -> Person:
+        """Return whom an account knows by an id: anyone whom nobody else knows is a stranger."""
+        return self.people.behind(open_id, account.app_id)
 
     def accounts(self) -> list[Account]:
         """Return all of them."""
