@@ -107,7 +107,7 @@ async def serving(
             name,
             given.app_id,
             given.app_secret.get_secret_value(),
-            getattr(given, "platform", "official_account"),
+            given.platform,
         )
         for name, given in settings.accounts.items()
         if given.app_secret is not None
