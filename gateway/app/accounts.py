@@ -7,8 +7,12 @@ from gateway.settings.sections import AccountSettings
 
 
 def make_accounts(settings: Settings) -> dict[str, Account]:
-    """Return the accounts of the settings by name."""
-    return {name: make_account(name, given) for name, given in settings.accounts.items()}
+    """Return the accounts of the settings that have callbacks, by name."""
+    return {
+        name: make_account(name, given)
+        for name, given in settings.accounts.items()
+        if given.token is not None
+    }
 
 
 def make_account(name: str, given: AccountSettings) -> Account:

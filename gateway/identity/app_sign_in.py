@@ -1,4 +1,4 @@
-"""Signing in to mini programs and mobile apps: they bring a code, and get a token (PROTOCOL 7.5)."""
+"""Signing in to mini programs and mobile apps: a code in, a token out (PROTOCOL 7.5)."""
 
 from hashlib import sha256
 from typing import Final

@@ -32,6 +32,7 @@ from pydantic_settings.exceptions import SettingsError as SourceError
 
 from gateway.errors import SettingsError
 from gateway.settings.api_keys import ApiKeySettings, check_api_keys
+from gateway.settings.identity import IdentitySettings, check_identity
 from gateway.settings.producers import REPLAY_SECONDS, EventsSettings, ProducerSettings
 from gateway.settings.sections import (
     AccountSettings,
@@ -82,6 +83,8 @@ class Settings(BaseSettings):
     """How WeChat's API is called."""
     push: PushSettings = PushSettings()
     """What is pushed to users."""
+    identity: IdentitySettings = IdentitySettings()
+    """Who users are: signing in, sessions, identities."""
     sinks: tuple[SinkSettings, ...] = ()
     """Where events go, beside the bot's own handlers: one [[sinks]] each."""
     events: EventsSettings = EventsSettings()
@@ -103,6 +106,7 @@ SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "store": StoreSettings,
     "api": ApiSettings,
     "push": PushSettings,
+    "identity": IdentitySettings,
     "events": EventsSettings,
     "producers": ProducerSettings,
     "api_keys": ApiKeySettings,
@@ -165,7 +169,9 @@ def _load(config: Path | None) -> Settings:
         settings = Located()  # type: ignore[call-arg]  # every value comes from the sources
         check_sinks(settings.sinks, settings.accounts)
         _check_producers(settings)
+        _check_lease(settings)
         check_api_keys(settings.api_keys, settings.accounts)
+        check_identity(settings.identity, settings.accounts, settings.store)
         return settings
     except ValidationError as wrong:
         raise SettingsError(*(_line(error) for error in wrong.errors())) from None
@@ -319,6 +325,7 @@ def _unread(said: str) -> str:
         "store": "STORE__URL",
         "api": "API__TIMEOUT",
         "push": "PUSH__TEMPLATES",
+        "identity": "IDENTITY__SECRET",
         "events": "EVENTS__MAX_BODY",
         "producers": "PRODUCERS__BILLING__SECRET",
         "api_keys": "API_KEYS__CRM__HASH",

@@ -1,4 +1,4 @@
-"""Who may use the HTTP API of pushing: one ``[api_keys.NAME]`` section each."""
+"""Who may use the HTTP API: one ``[api_keys.NAME]`` section each."""
 
 from collections.abc import Collection, Mapping
 from typing import Literal
@@ -8,18 +8,19 @@ from pydantic import Field, field_validator
 from gateway.errors import SettingsError
 from gateway.settings.sections import Section
 
-Scope = Literal["push:send", "push:read", "push:manage"]
+Scope = Literal["push:send", "push:read", "push:manage", "identity:read", "identity:manage"]
 
 
 class ApiKeySettings(Section):
-    """A key of the HTTP API of pushing, as `gateway api-key new` makes it."""
+    """A key of the HTTP API, as `gateway api-key new` makes it."""
 
     hash: str = Field(pattern=r"^[0-9a-f]{64}$")
     """The SHA-256 of the key, in hex digits. A key is 256 random bits, which nobody guesses however
     fast the hash is; the slow ones are for passwords."""
     scopes: tuple[Scope, ...] = Field(min_length=1)
     """What it is good for: push:send to send messages, push:read to read what became of them,
-    push:manage to cancel, retry and discard them."""
+    push:manage to cancel, retry and discard them; identity:read to find people, identity:manage to
+    change what they may do and to erase them."""
     accounts: tuple[str, ...] = ()
     """The names of the accounts that it is good for; all of them where there is none."""
 

@@ -191,8 +191,14 @@ class AccountSettings(Section):
 
     app_id: str = Field(min_length=1, max_length=64, pattern=r"^[!-~]+$")
     """开发者ID (AppID). A third-party platform puts its component app id here."""
-    token: SecretStr
-    """令牌 (Token), 3 to 32 characters: the same text as in the console."""
+    platform: Literal["official_account", "mini_program", "mobile_app", "website"] = (
+        "official_account"
+    )
+    """What it is: an official account, or an app that users sign in to. Mobile apps and websites
+    have no callbacks; a mini program has some where it has a token."""
+    token: SecretStr | None = Field(default=None, validate_default=True)
+    """令牌 (Token), 3 to 32 characters: the same text as in the console. An official account needs
+    it."""
     mode: Mode = Mode.SAFE
     """消息加解密方式, as chosen in the console: plain (明文), compat (兼容) or safe (安全)."""
     encoding_aes_key: SecretStr | None = None
@@ -208,6 +214,15 @@ class AccountSettings(Section):
     jssdk_hosts: tuple[str, ...] = ()
     """The hosts whose pages are signed at /jssdk/NAME?url=, for WeChat's JS-SDK; with the port
     where there is one. Needs app_secret."""
+    sign_in_hosts: tuple[str, ...] = ()
+    """The hosts of pages that users are signed in for, at /oauth/NAME/authorize?redirect=URL; with
+    the port where there is one. Exactly these: no host below them. Of official accounts and
+    websites; needs app_secret, identity.secret and identity.public_url."""
+    authorize_url: str = "https://open.weixin.qq.com"
+    """Where WeChat's page is on which users agree, without its path."""
+    tenant: str | None = Field(default=None, min_length=1, max_length=64, pattern=r"^[!-~]+$")
+    """Whose account it is, where one gateway serves several companies; sessions tell it. The
+    account's name by default."""
     rates: dict[
         Annotated[str, AfterValidator(check_limited)],
         Annotated[SendRate, PlainValidator(parse_rate)],
@@ -231,7 +246,7 @@ class AccountSettings(Section):
     body with it. Whether the same timestamp and nonce are refused with another body. Each worker
     process remembers what it saw itself."""
 
-    @field_validator("api_url")
+    @field_validator("api_url", "authorize_url")
     @classmethod
     def _check_api_url(cls, url: str) -> str:
         parts = split_url(url)
@@ -249,9 +264,26 @@ class AccountSettings(Section):
                 raise ValueError("must be hosts such as shop.example or shop.example:8443")
         return hosts
 
+    @field_validator("sign_in_hosts")
+    @classmethod
+    def _check_sign_in_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not re.fullmatch(
+                r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\])(:\d{1,5})?", host
+            ):
+                raise ValueError(
+                    "must be hosts in lower case, such as shop.example or shop.example:8443; of "
+                    "one in Chinese the form that begins with xn--"
+                )
+        return hosts
+
     @field_validator("token", "previous_token")
     @classmethod
-    def _check_token(cls, token: SecretStr | None) -> SecretStr | None:
+    def _check_token(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if token is None and info.field_name == "token":
+            if info.data.get("platform") == "official_account":
+                raise ValueError("missing; copy it from WeChat's console")
+            return None
         text = token.get_secret_value() if token is not None else "abc"
         if not 3 <= len(text) <= 32 or not text.isascii() or not text.isprintable() or " " in text:
             raise ValueError("must be 3 to 32 letters and digits; copy it from WeChat's console")
@@ -269,6 +301,9 @@ class AccountSettings(Section):
 
     @model_validator(mode="after")
     def _check_together(self) -> "AccountSettings":
+        self._check_sign_in()
+        if self.token is None:
+            return self
         if self.mode is not Mode.PLAIN and self.encoding_aes_key is None:
             raise ValueError(
                 f"encoding_aes_key is missing, which {self.mode} mode needs; copy it from WeChat's "
@@ -291,3 +326,15 @@ class AccountSettings(Section):
                     "previous_encoding_aes_key is the same as encoding_aes_key; remove it"
                 )
         return self
+
+    def _check_sign_in(self) -> None:
+        if self.platform in ("mobile_app", "website") and self.token is not None:
+            raise ValueError(f"token is of no use to a {self.platform}, which has no callbacks")
+        if self.sign_in_hosts and self.platform not in ("official_account", "website"):
+            raise ValueError(
+                f"sign_in_hosts is of no use to a {self.platform}; its users sign in by code"
+            )
+        if self.sign_in_hosts and self.app_secret is None:
+            raise ValueError(
+                "app_secret is missing, which sign_in_hosts needs; copy it from WeChat's console"
+            )

@@ -15,3 +15,8 @@ def split_url(url: str, *, several_hosts: bool = False) -> SplitResult:
             "password, and give the port as a number"
         ) from None
     return parts
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host, without a port, is this machine."""
+    return host in ("localhost", "127.0.0.1", "::1")

@@ -149,7 +149,10 @@ def test_what_an_account_needs_is_named() -> None:
     variable = "GATEWAY_ACCOUNTS__MAIN__"
     assert refusal().splitlines() == [
         f"accounts.main.app_id: missing; set it in gateway.toml or as {variable}APP_ID",
-        f"accounts.main.token: missing; set it in gateway.toml or as {variable}TOKEN",
+        (
+            "accounts.main.token: missing; copy it from WeChat's console "
+            f"(also set by {variable}TOKEN)"
+        ),
     ]
 
 

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from gateway.errors import SettingsError
 from gateway.protocol.account import Mode
 from gateway.settings import load_settings
+from gateway.settings.identity import IdentitySettings
 from gateway.settings.sections import AccountSettings, ServerSettings
 from tests.settings.writing import ACCOUNT, refusal, write_account, write_toml
 from tests.support import AES_KEY, APP_ID, OTHER_AES_KEY, TOKEN
@@ -17,8 +18,10 @@ from tests.support import AES_KEY, APP_ID, OTHER_AES_KEY, TOKEN
 TOKEN_VARIABLE = "GATEWAY_ACCOUNTS__MAIN__TOKEN"
 
 
-def _token(name: str = "main") -> str:
-    return load_settings().accounts[name].token.get_secret_value()
+def _token(name: str = "main", config: Path | None = None) -> str:
+    token = load_settings(config).accounts[name].token
+    assert token is not None
+    return token.get_secret_value()
 
 
 def _write_secrets(folder: Path, values: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,6 +75,10 @@ def test_every_setting_can_stand_in_the_file() -> None:
         "api_url": "http://127.0.0.1:8001/wechat",
         "token_source": "plain",
         "jssdk_hosts": ("shop.example", "shop.example:8443"),
+        "platform": "official_account",
+        "sign_in_hosts": ("shop.example", "127.0.0.1:8000", "[::1]:8000"),
+        "authorize_url": "http://127.0.0.1:8001",
+        "tenant": "Shop-1",
         "rates": {"template": "200/s", "custom": "60/min"},
         "previous_token": "tokenBefore",
         "previous_encoding_aes_key": OTHER_AES_KEY,
@@ -79,9 +86,28 @@ def test_every_setting_can_stand_in_the_file() -> None:
         "timestamp_window": 0,
         "refuse_replays": False,
     }
-    write_toml({"server": server, "accounts": {"main": account}})
+    identity = {
+        "secret": "s" * 32,
+        "previous_secret": "p" * 32,
+        "public_url": "https://wx.shop.example",
+        "session_seconds": 3600,
+        "session_max_seconds": 7200,
+        "cache_seconds": 0.0,
+        "cookie": "shop_session",
+        "cookie_domain": "shop.example",
+        "secure_cookies": False,
+        "same_site": "strict",
+        "learn_union_ids": False,
+        "roles": {"staff": ("orders:read",)},
+    }
+    write_toml({"server": server, "identity": identity, "accounts": {"main": account}})
     settings = load_settings()
     assert settings.server.model_dump() == server
+    assert identity == {
+        name: value.get_secret_value() if isinstance(value, SecretStr) else value
+        for name, value in settings.identity.model_dump().items()
+    }
+    assert set(identity) == set(IdentitySettings.model_fields)
     read = settings.accounts["main"].model_dump()
     assert read["rates"] == {"template": (200.0, 200), "custom": (1.0, 1)}
     assert account | {"rates": read["rates"]} == {
@@ -217,8 +243,7 @@ def test_the_file_is_the_one_given_then_the_variables_then_the_default(
     assert _token() == "default"
     monkeypatch.setenv("GATEWAY_CONFIG", str(named))
     assert _token() == "variable"
-    settings = load_settings(given)
-    assert settings.accounts["main"].token.get_secret_value() == "argument"
+    assert _token(config=given) == "argument"
 
 
 @pytest.mark.parametrize("named", ["missing.toml", "."])

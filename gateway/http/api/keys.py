@@ -22,6 +22,8 @@ class Scope(StrEnum):
     SEND = "push:send"
     READ = "push:read"
     MANAGE = "push:manage"
+    READ_PEOPLE = "identity:read"
+    MANAGE_PEOPLE = "identity:manage"
 
 
 class Unauthorized(Exception):
