@@ -10,6 +10,7 @@ from gateway.errors import SettingsError
 from gateway.outbound.api import WeChatApi
 from gateway.outbound.budgets import Rate
 from gateway.outbound.credentials import Credentials, PlainToken, StableToken, Ticket
+from gateway.outbound.endpoints.web import WebAuthorization
 from gateway.outbound.limits import CallLimits
 from gateway.outbound.pages import PageSigner
 from gateway.outbound.tokens import Source, Tokens
@@ -23,6 +24,8 @@ class AccountApi(NamedTuple):
     tokens: Tokens
     tickets: Tokens
     """What web pages are signed with."""
+    web: WebAuthorization
+    """What users who sign in are exchanged for."""
 
 
 class Apis:
@@ -75,7 +78,8 @@ class Apis:
         api = WeChatApi(transport, tokens, limits=limits)
         name = f"{account.app_id}:jsapi"
         tickets = Tokens(name, Ticket(api, "jsapi"), self.store, clock=time.time)
-        return AccountApi(api, tokens, tickets)
+        web = WebAuthorization(WeChatApi(transport, None, limits=limits), credentials)
+        return AccountApi(api, tokens, tickets, web)
 
     def page_signers(self) -> dict[str, PageSigner]:
         """Return what signs the pages of those accounts that have some, by name."""

@@ -1,6 +1,7 @@
 """The stores of the settings: which holds what, and how they are."""
 
 import os
+import time
 from pathlib import Path
 from typing import Final
 
@@ -9,24 +10,32 @@ from gateway.adapters.memory import MemoryDeadLetters, MemoryStore
 from gateway.adapters.memory_budgets import MemoryBudgets
 from gateway.adapters.memory_tokens import MemoryTokens
 from gateway.adapters.postgres import PostgresArchive, PostgresDeadLetters
+from gateway.adapters.postgres_identities import PostgresIdentities
 from gateway.adapters.postgres_job_records import PostgresRecords
 from gateway.adapters.postgres_queue import PostgresQueue
 from gateway.adapters.postgres_templates import PostgresTemplates
 from gateway.adapters.redis import RedisStore
 from gateway.adapters.redis_budgets import RedisBudgets
+from gateway.adapters.redis_sessions import RedisSessions
+from gateway.adapters.redis_sign_ins import RedisSignIns
 from gateway.adapters.redis_tokens import RedisTokens
 from gateway.adapters.spill import FileSpill
 from gateway.adapters.sqlite import SqliteStore
 from gateway.adapters.sqlite_budgets import SqliteBudgets
+from gateway.adapters.sqlite_identities import SqliteIdentities
 from gateway.adapters.sqlite_job_records import SqliteRecords
 from gateway.adapters.sqlite_queue import SqliteQueue
 from gateway.adapters.sqlite_records import SqliteArchive, SqliteDeadLetters
+from gateway.adapters.sqlite_sessions import SqliteSessions
+from gateway.adapters.sqlite_sign_ins import SqliteSignIns
 from gateway.adapters.sqlite_templates import SqliteTemplates
 from gateway.adapters.sqlite_tokens import SqliteTokens
 from gateway.errors import StoreDown
+from gateway.identity.ports import SessionStore, SignInStore
 from gateway.inbound.ports import Archive, DeadLetters, Finding, Store
 from gateway.inbound.runtime import Stores
 from gateway.outbound.budgets import Budgets
+from gateway.outbound.jobs import job_id
 from gateway.outbound.ports import JobQueue, JobRecords, TemplateStore, TokenStore
 from gateway.settings import Settings
 
@@ -122,6 +131,35 @@ def make_template_store(settings: Settings) -> TemplateStore:
     if given.postgres_dsn is not None:
         return PostgresTemplates(given.postgres_dsn.get_secret_value(), timeout=JOB_SECONDS)
     return SqliteTemplates(sqlite_path(given.url), timeout=JOB_SECONDS)
+
+
+def make_identity_store(settings: Settings) -> SqliteIdentities | PostgresIdentities:
+    """Return where people are kept, and users' secrets: in Postgres where it is given."""
+    given = settings.store
+    if given.postgres_dsn is not None:
+        dsn = given.postgres_dsn.get_secret_value()
+        return PostgresIdentities(dsn, timeout=JOB_SECONDS, new_id=_person_id)
+    return SqliteIdentities(sqlite_path(given.url), timeout=JOB_SECONDS, new_id=_person_id)
+
+
+def make_session_store(settings: Settings) -> SessionStore:
+    """Return where sessions are kept: in Redis where it is given."""
+    given = settings.store
+    if given.redis_url is not None:
+        return RedisSessions(given.redis_url.get_secret_value(), timeout=given.timeout)
+    return SqliteSessions(sqlite_path(given.url), timeout=given.timeout)
+
+
+def make_sign_in_store(settings: Settings) -> SignInStore:
+    """Return where sign-ins are that are under way: in Redis where it is given."""
+    given = settings.store
+    if given.redis_url is not None:
+        return RedisSignIns(given.redis_url.get_secret_value(), timeout=given.timeout)
+    return SqliteSignIns(sqlite_path(given.url), timeout=given.timeout)
+
+
+def _person_id() -> str:
+    return job_id(time.time(), os.urandom(10))
 
 
 async def examine_stores(settings: Settings) -> list[Finding]:

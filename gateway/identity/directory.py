@@ -127,6 +127,13 @@ class Directory:
             user = None if merge.whole else merge.user
             await self._sessions.hand_over([merge.former], person, user)
 
+    async def close(self) -> None:
+        """Store what was noted last, as far as that goes."""
+        try:
+            await self.flush()
+        except StoreDown as down:
+            _log.warning("%s; who was active last is lost", down)
+
     async def run(self) -> None:
         """Do both, again and again, until cancelled."""
         while True:

@@ -1,0 +1,117 @@
+"""Who users are, in one process: stores, keys and services of identity, put together."""
+
+import asyncio
+import os
+import time
+from typing import Final
+
+from gateway.app.api import Apis
+from gateway.app.stores import make_identity_store, make_session_store, make_sign_in_store
+from gateway.errors import SettingsError
+from gateway.identity.app_sign_in import AppSignIn
+from gateway.identity.apps import App
+from gateway.identity.desk import Desk
+from gateway.identity.directory import Directory
+from gateway.identity.keys import key_ring
+from gateway.identity.people import Platform
+from gateway.identity.session_tokens import SessionTokens
+from gateway.identity.sessions import Lifetimes, Roles, Sessions
+from gateway.identity.states import States
+from gateway.identity.user_tokens import UserTokens
+from gateway.identity.vault import Vault
+from gateway.identity.web_sign_in import WebSignIn
+from gateway.settings import Settings
+from gateway.settings.sections import AccountSettings
+
+NOWHERE: Final = "wechat-gateway"
+"""Whom session tokens are good for, where the gateway has no public URL."""
+
+_BY_CODE: Final = (Platform.MINI_PROGRAM, Platform.MOBILE_APP)
+
+
+class Identities:
+    """All of it, started and stopped as one."""
+
+    def __init__(self, settings: Settings, apis: Apis) -> None:
+        """Raises SettingsError where there is no secret."""
+        secrets = _secrets(settings)
+        given = settings.identity
+        self.store = make_identity_store(settings)
+        self.roles = Roles(given.roles)
+        self.apps = {name: make_app(name, one) for name, one in settings.accounts.items()}
+        self._session_store = make_session_store(settings)
+        self.sessions = Sessions(
+            self._session_store,
+            SessionTokens(key_ring(secrets, "session"), given.public_url or NOWHERE, time.time),
+            Lifetimes(given.session_seconds, given.session_max_seconds, given.cache_seconds),
+            self.roles,
+            clock=time.time,
+        )
+        self.directory = Directory(self.store, self.sessions, self.roles, clock=time.time)
+        self._sign_ins = make_sign_in_store(settings)
+        self.vault = Vault(key_ring(secrets, "vault"), os.urandom)
+        self.tokens = UserTokens(self.store, self.vault, time.time)
+        desk = Desk(self.directory, self.sessions, self._sign_ins, self.vault, time.time)
+        states = States(key_ring(secrets, "state"), os.urandom)
+        self.web = {
+            name: WebSignIn(
+                app, apis.of(name).web, given.public_url or "", desk, states, self.tokens
+            )
+            for name, app in self.apps.items()
+            if app.sign_in_hosts
+        }
+        """What signs users of web pages in, by the account's name."""
+        self.by_code = {
+            name: AppSignIn(
+                app,
+                apis.of(name).web,
+                desk,
+                self.tokens,
+                self.store,
+                self.vault,
+                apis.of(name).api,
+            )
+            for name, app in self.apps.items()
+            if app.platform in _BY_CODE and settings.accounts[name].app_secret is not None
+        }
+        """What signs users of apps in, by the account's name."""
+        self._running: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to keep what is learned of people."""
+        self._running = asyncio.create_task(self.directory.run())
+
+    async def stop(self) -> None:
+        """Keep what was learned last, and let go of the stores."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait([self._running])
+        await self.directory.close()
+        await self._sign_ins.close()
+        await self._session_store.close()
+        await self.store.close()
+
+
+def make_app(name: str, given: AccountSettings) -> App:
+    """Return an account as those see it who sign in to it."""
+    return App(
+        name,
+        given.app_id,
+        Platform(given.platform),
+        given.tenant or name,
+        frozenset(given.sign_in_hosts),
+        given.authorize_url,
+    )
+
+
+def _secrets(settings: Settings) -> tuple[str, ...]:
+    """Return the secret, and the one before it; raise SettingsError where there is none."""
+    given = settings.identity
+    if given.secret is None:
+        raise SettingsError(
+            "identity.secret: missing; `openssl rand -hex 32` makes one, and without it nobody is "
+            "known"
+        )
+    return tuple(
+        one.get_secret_value() for one in (given.secret, given.previous_secret) if one is not None
+    )
