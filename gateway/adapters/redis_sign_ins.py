@@ -1,4 +1,4 @@
-"""Sign-ins that are under way in Redis, shared by all processes of any number of machines."""
+"""Sign-ins under way in Redis, shared by all processes of any number of machines."""
 
 from typing import Any
 
@@ -17,22 +17,13 @@ class RedisSignIns:
         self._prefix = f"{prefix}sign-in:"
         self._script = Script("redis_sign_ins.lua")
 
-    async def begin(self, key: str, sign_in: bytes, seconds: float) -> None:
-        """Keep one."""
-        await self._run(key, "begin", sign_in, _milliseconds(seconds))
-
-    async def read(self, key: str) -> bytes | None:
-        """Return a sign-in as it was begun."""
-        found: bytes | None = await self._run(key, "read")
-        return found
-
-    async def claim(self, key: str, code: bytes, seconds: float) -> Claim | None:
+    async def claim(self, key: str, code: bytes, seconds: float, keep: float) -> Claim | None:
         """Ask to exchange the code of a sign-in."""
-        found = await self._run(key, "claim", code, _milliseconds(seconds))
+        found = await self._run(key, "claim", code, _milliseconds(seconds), _milliseconds(keep))
         if not found:
             return None
-        sign_in, mine, *outcome = found
-        return Claim(sign_in, bool(mine), outcome[0] if outcome else None)
+        state, *outcome = found
+        return Claim(state == b"mine", outcome[0] if outcome else None, state == b"spent")
 
     async def finish(self, key: str, outcome: bytes, seconds: float) -> None:
         """Note what came of it."""

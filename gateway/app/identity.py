@@ -52,7 +52,7 @@ class Identities:
         self.vault = Vault(key_ring(secrets, "vault"), os.urandom)
         self.tokens = UserTokens(self.store, self.vault, time.time)
         desk = Desk(self.directory, self.sessions, self._sign_ins, self.vault, time.time)
-        states = States(key_ring(secrets, "state"), os.urandom)
+        states = States(key_ring(secrets, "state"), os.urandom, time.time)
         self.web = {
             name: WebSignIn(
                 app, apis.of(name).web, given.public_url or "", desk, states, self.tokens

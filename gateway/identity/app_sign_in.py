@@ -8,7 +8,6 @@ import msgspec
 from gateway.identity.apps import App
 from gateway.identity.desk import Desk
 from gateway.identity.failures import SignInProblem
-from gateway.identity.once import EXCHANGE_SECONDS
 from gateway.identity.people import AppUser, Platform, Sighting
 from gateway.identity.ports import Secret, SecretStore
 from gateway.identity.session import Session
@@ -58,8 +57,7 @@ class AppSignIn:
         Whoever brings it again within a minute gets the same. Raises SignInFailed, and StoreDown.
         """
         key = sha256(f"{self.app.app_id} {code}".encode()).hexdigest()
-        await self._desk.sign_ins.begin(key, b"", EXCHANGE_SECONDS * 2)
-        return (await self._desk.once(key, code, lambda: self._exchange(code))).opened
+        return await self._desk.once(key, code, lambda: self._exchange(code))
 
     async def phone(self, session: Session, code: str) -> PhoneNumber:
         """Return the phone number that a user let their mini program have, and keep it sealed.

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
-from typing import NamedTuple
 
 import msgspec
 
@@ -11,12 +10,13 @@ from gateway.errors import ApiError
 from gateway.identity.apps import App
 from gateway.identity.directory import Directory, identity_of
 from gateway.identity.failures import SignInFailed, SignInProblem, problem_of
-from gateway.identity.once import NotBegun, NotNow, Once
+from gateway.identity.once import NotNow, Once, Spent
 from gateway.identity.people import Sighting
 from gateway.identity.ports import SignInStore
 from gateway.identity.session import Session
 from gateway.identity.sessions import Opened, Sessions
-from gateway.identity.vault import Vault
+from gateway.identity.states import BEGUN_SECONDS
+from gateway.identity.vault import CannotOpen, Vault
 
 _log = logging.getLogger("gateway.identity")
 
@@ -35,14 +35,6 @@ class _Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     token: str = ""
 
 
-class Ended(NamedTuple):
-    """A sign-in that went well."""
-
-    opened: Opened
-    sign_in: bytes
-    """As it was begun."""
-
-
 class Desk:
     """Ends sign-ins."""
 
@@ -55,32 +47,31 @@ class Desk:
         clock: Callable[[], float],
     ) -> None:
         """``clock`` gives Unix seconds."""
-        self.sign_ins = sign_ins
         self.clock = clock
         self._directory = directory
         self._sessions = sessions
         self._vault = vault
-        self._once = Once(sign_ins)
+        self._once = Once(sign_ins, BEGUN_SECONDS)
 
-    async def once(self, key: str, code: str, exchange: Exchange) -> Ended:
+    async def once(self, key: str, code: str, exchange: Exchange) -> Opened:
         """Return what the code of the sign-in ``key`` brings, though many bring it at once.
 
         Raises SignInFailed, and StoreDown.
         """
 
-        async def answer(_sign_in: bytes) -> bytes:
+        async def answer() -> bytes:
             return self._vault.seal(msgspec.json.encode(await _outcome(exchange)), key)
 
         try:
-            done = await self._once.do(key, sha256(code.encode()).digest(), answer)
-        except NotBegun:
+            sealed = await self._once.do(key, sha256(code.encode()).digest(), answer)
+            outcome = msgspec.json.decode(self._vault.open(sealed, key), type=_Outcome)
+        except (Spent, CannotOpen):
             raise SignInFailed(SignInProblem.STATE) from None
         except NotNow as wrong:
             raise SignInFailed(next(iter(wrong.args), SignInProblem.BUSY)) from None
-        outcome = msgspec.json.decode(self._vault.open(done.outcome, key), type=_Outcome)
         if outcome.session is None:
             raise SignInFailed(outcome.problem or SignInProblem.CODE)
-        return Ended(Opened(outcome.session, outcome.token), done.sign_in)
+        return Opened(outcome.session, outcome.token)
 
     async def enter(self, app: App, sighting: Sighting) -> Opened:
         """Return a session of the user who was seen to sign in to an app; raise StoreDown."""

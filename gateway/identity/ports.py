@@ -155,31 +155,26 @@ class SessionStore(Protocol):
 class Claim(NamedTuple):
     """What came of the wish to exchange a code."""
 
-    sign_in: bytes
-    """As it was begun."""
     mine: bool
     """Whether it is this call's to exchange it."""
-    outcome: bytes | None
-    """What came of it, where it was exchanged."""
+    outcome: bytes | None = None
+    """What came of it, while that is there for who brings the code again."""
+    spent: bool = False
+    """Whether it was exchanged, and what came of it is gone."""
 
 
 class SignInStore(Protocol):
-    """Sign-ins that are under way: each is done once, whoever calls how often."""
+    """Sign-ins whose code is being exchanged: each is done once, whoever calls how often."""
 
-    async def begin(self, key: str, sign_in: bytes, seconds: float) -> None:
-        """Keep one for so many seconds; one of this key that is there stays as it is."""
-
-    async def read(self, key: str) -> bytes | None:
-        """Return a sign-in as it was begun; None where there is none."""
-
-    async def claim(self, key: str, code: bytes, seconds: float) -> Claim | None:
+    async def claim(self, key: str, code: bytes, seconds: float, keep: float) -> Claim | None:
         """Ask to exchange the code of a sign-in; who gets that has so many seconds for it.
 
-        The first code is the sign-in's: None for any other, and where there is no such sign-in.
+        A sign-in is known from its first claim on, for ``keep`` seconds. The code of that claim is
+        its own: None for any other.
         """
 
     async def finish(self, key: str, outcome: bytes, seconds: float) -> None:
-        """Note what came of it, for so many seconds more; where it is gone, nothing."""
+        """Note what came of it, for so many seconds; where the sign-in is gone, nothing."""
 
     async def release(self, key: str) -> None:
         """Let another one exchange the code: nothing was done with it."""

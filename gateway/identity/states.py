@@ -1,51 +1,91 @@
 """The ``state`` of a sign-in: good once, in the browser and for the account that it was made for.
 
-It proves that by itself, so that a forged or a stolen one is refused before any store is asked.
+What a sign-in is to lead to is in a cookie of that browser, signed together with the state. So
+nothing is stored before a user comes back, and a state that was forged, stolen or kept too long is
+refused before any store is asked.
 """
 
 import hmac
 import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
+
+import msgspec
 
 from gateway.identity.keys import Key, KeyRing
 
-_NONCE_DIGITS: Final = 32
-# 64 of the 128 that the platform takes, letters and digits only (PROTOCOL 7.5).
-_STATE: Final = re.compile(r"[0-9a-f]{64}")
-_BROWSER: Final = re.compile(r"[A-Za-z0-9_-]{22,64}")
+BEGUN_SECONDS: Final = 600.0
+"""How long a user may take at WeChat's page."""
+
+MAX_COOKIE: Final = 3800
+"""Characters; browsers take 4,096 with the name."""
+
+# The platform takes letters and digits, 128 at most (PROTOCOL 7.5).
+_STATE: Final = re.compile(r"[0-9a-f]{32}")
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """A sign-in on its way."""
+
+    scope: str
+    redirect: str
+    at: float
+    """When it was begun, Unix seconds."""
+
+
+class State(NamedTuple):
+    """A state, and what its browser keeps beside it."""
+
+    value: str
+    cookie: str
 
 
 class States:
     """Makes states, and tells whose they are."""
 
-    def __init__(self, keys: KeyRing, random: Callable[[int], bytes]) -> None:
-        """``random`` gives so many bytes."""
+    def __init__(
+        self, keys: KeyRing, random: Callable[[int], bytes], clock: Callable[[], float]
+    ) -> None:
+        """``random`` gives so many bytes; ``clock`` Unix seconds."""
         self._keys = keys
         self._random = random
+        self._clock = clock
 
-    def new(self, account: str, browser: str) -> str:
-        """Return a state for an account and a browser, which has that name in a cookie."""
-        nonce = self._random(_NONCE_DIGITS // 2).hex()
-        return nonce + _mac(self._keys.current, nonce, account, browser)
+    def new(self, account: str, scope: str, redirect: str) -> State:
+        """Return a state for a sign-in to an account."""
+        state = self._random(16).hex()
+        begun = msgspec.json.encode(Begun(scope, redirect, self._clock()))
+        return State(state, _seal(self._keys.current, state, account, begun))
 
-    def holds(self, state: str, account: str, browser: str) -> bool:
-        """Tell whether a state was made for these."""
-        if not _STATE.fullmatch(state) or not is_browser(browser):
-            return False
-        nonce, mac = state[:_NONCE_DIGITS], state[_NONCE_DIGITS:]
-        found = [
-            hmac.compare_digest(_mac(key, nonce, account, browser), mac) for key in self._keys.all
-        ]
-        return any(found)
+    def open(self, state: str, account: str, cookie: str) -> Begun | None:
+        """Return the sign-in of a state in the browser that has the cookie; None where it is none.
+
+        None, too, where it was begun too long ago.
+        """
+        if not _STATE.fullmatch(state) or len(cookie) > MAX_COOKIE or not cookie.isascii():
+            return None
+        said = _said(cookie)
+        if not any(hmac.compare_digest(_seal(k, state, account, said), cookie) for k in self._all):
+            return None
+        begun = msgspec.json.decode(said, type=Begun)
+        return begun if self._clock() - begun.at < BEGUN_SECONDS else None
+
+    @property
+    def _all(self) -> tuple[Key, ...]:
+        return self._keys.all
 
 
-def is_browser(name: str) -> bool:
-    """Tell whether a cookie may be a browser's name that the gateway gave it."""
-    return _BROWSER.fullmatch(name) is not None
+def _seal(key: Key, state: str, account: str, begun: bytes) -> str:
+    said = f"{state} {account} ".encode() + begun
+    mac = hmac.digest(key.value, said, sha256).hex()
+    return f"{urlsafe_b64encode(begun).decode()}.{mac}"
 
 
-def _mac(key: Key, nonce: str, account: str, browser: str) -> str:
-    said = f"{nonce} {account} {browser}".encode()
-    return hmac.digest(key.value, said, sha256).hex()[:_NONCE_DIGITS]
+def _said(cookie: str) -> bytes:
+    """Return what a cookie says, be it true or not."""
+    try:
+        return urlsafe_b64decode(cookie.partition(".")[0])
+    except ValueError:
+        return b""

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
-import msgspec
-
 from gateway.errors import ApiError
 from gateway.identity.apps import App
 from gateway.identity.desk import Desk
@@ -14,14 +12,11 @@ from gateway.identity.failures import SignInFailed, SignInProblem
 from gateway.identity.people import AppUser, Platform, Sighting
 from gateway.identity.redirects import RedirectRefused, check_redirect
 from gateway.identity.sessions import Opened
-from gateway.identity.states import States
+from gateway.identity.states import Begun, State, States
 from gateway.identity.user_tokens import SignInAgain, UserTokens
 from gateway.outbound.endpoints.web import UserGrant, UserProfile, WebAuthorization
 
 _log = logging.getLogger("gateway.identity")
-
-BEGUN_SECONDS: Final = 600.0
-"""How long a user may take at WeChat's page."""
 
 BASE: Final = "snsapi_base"
 USERINFO: Final = "snsapi_userinfo"
@@ -39,11 +34,11 @@ _PAGES: Final[Mapping[Platform, str]] = {
 }
 
 
-class Begun(msgspec.Struct, frozen=True):
-    """A sign-in on its way."""
+class Leave(NamedTuple):
+    """Where a browser is sent to sign in, and what it keeps until it is back."""
 
-    scope: str
-    redirect: str
+    url: str
+    state: State
 
 
 class SignedIn(NamedTuple):
@@ -73,39 +68,37 @@ class WebSignIn:
         self._states = states
         self._tokens = tokens
 
-    async def begin(self, scope: str, redirect: str, browser: str) -> str:
-        """Return the URL of WeChat's page; raise SignInFailed, and StoreDown."""
+    def begin(self, scope: str, redirect: str) -> Leave:
+        """Return the way to WeChat's page; raise SignInFailed."""
         scopes = SCOPES.get(self.app.platform, ())
         scope = scope or next(iter(scopes), "")
         if scope not in scopes:
-            known = ", ".join(scopes)
-            raise SignInFailed(SignInProblem.SCOPE, f"scope: there are: {known}")
+            known = " or ".join(scopes)
+            raise SignInFailed(SignInProblem.SCOPE, f"scope: give {known}, or none")
         try:
             redirect = check_redirect(redirect, self.app.sign_in_hosts)
         except RedirectRefused as wrong:
             raise SignInFailed(SignInProblem.REDIRECT, f"redirect: {wrong}") from None
-        state = self._states.new(self.app.name, browser)
-        begun = msgspec.json.encode(Begun(scope, redirect))
-        await self._desk.sign_ins.begin(state, begun, BEGUN_SECONDS)
-        return self._page(scope, state)
+        state = self._states.new(self.app.name, scope, redirect)
+        return Leave(self._page(scope, state.value), state)
 
-    async def finish(self, code: str, state: str, browser: str) -> SignedIn:
+    async def finish(self, code: str, state: str, cookie: str) -> SignedIn:
         """Return the session of the user who came back with a code.
 
-        Whoever comes back again with the same one gets the same. Raises SignInFailed.
+        Whoever comes back again with the same one within a minute gets the same. Raises
+        SignInFailed, and StoreDown.
         """
-        if not self._states.holds(state, self.app.name, browser):
+        begun = self.begun(state, cookie)
+        if begun is None:
             raise SignInFailed(SignInProblem.STATE)
         if not code:
             raise SignInFailed(SignInProblem.REFUSED)
+        opened = await self._desk.once(state, code, lambda: self._exchange(code))
+        return SignedIn(opened, begun.redirect)
 
-        done = await self._desk.once(state, code, lambda: self._exchange(code))
-        return SignedIn(done.opened, msgspec.json.decode(done.sign_in, type=Begun).redirect)
-
-    async def begun(self, state: str) -> Begun | None:
-        """Return a sign-in as it was begun, to begin it again; None where it is gone."""
-        found = await self._desk.sign_ins.read(state)
-        return None if found is None else msgspec.json.decode(found, type=Begun)
+    def begun(self, state: str, cookie: str) -> Begun | None:
+        """Return the sign-in that this browser began with a state; None where it began none."""
+        return self._states.open(state, self.app.name, cookie)
 
     async def _exchange(self, code: str) -> Opened | SignInProblem:
         grant = await self._web.exchange(code)

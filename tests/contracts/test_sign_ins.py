@@ -14,7 +14,7 @@ from gateway.identity.ports import Claim, SignInStore
 from tests.contracts.records import Opener
 from tests.services import GivenRedis, RedisServer, redis_server
 
-BEGUN: Final = b'{"redirect":"https://shop.example/\xe5\xa5\xbd"}\x00'
+OUTCOME: Final = b'{"token":"\xe5\xa5\xbd"}\x00'
 CODE: Final = b"\x00digest"
 LONG: Final = 60.0
 
@@ -36,25 +36,12 @@ def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener[SignInStore
     return Opener(lambda: RedisSignIns(server.url, timeout=5, prefix=prefix))
 
 
-def test_a_sign_in_is_known_from_its_beginning_on(opener: Opener[SignInStore]) -> None:
-    async def scenario() -> None:
-        store = opener.open()
-        assert await store.read("key") is None
-        assert await store.claim("key", CODE, LONG) is None
-        await store.begin("key", BEGUN, LONG)
-        await opener.open().begin("key", b"another", LONG)
-        assert await opener.open().read("key") == BEGUN
-
-    opener.play(scenario)
-
-
 def test_one_process_at_a_time_may_exchange_the_code(opener: Opener[SignInStore]) -> None:
     async def scenario() -> None:
-        await opener.open().begin("key", BEGUN, LONG)
         stores = [opener.open() for _ in range(8)]
-        claims = await asyncio.gather(*(store.claim("key", CODE, LONG) for store in stores))
-        assert all(claim is not None and claim.sign_in == BEGUN for claim in claims)
-        assert sum(claim is not None and claim.mine for claim in claims) == 1
+        claims = await asyncio.gather(*(store.claim("key", CODE, LONG, LONG) for store in stores))
+        assert sorted(claim.mine for claim in claims if claim is not None) == [False] * 7 + [True]
+        assert {claim._replace(mine=False) for claim in claims if claim} == {Claim(mine=False)}
 
     opener.play(scenario)
 
@@ -62,11 +49,10 @@ def test_one_process_at_a_time_may_exchange_the_code(opener: Opener[SignInStore]
 def test_everybody_gets_the_outcome_of_the_one_exchange(opener: Opener[SignInStore]) -> None:
     async def scenario() -> None:
         store = opener.open()
-        await store.begin("key", BEGUN, LONG)
-        await store.claim("key", CODE, LONG)
-        await store.finish("key", b"done", LONG)
+        await store.claim("key", CODE, LONG, LONG)
+        await store.finish("key", OUTCOME, LONG)
         for one in (store, opener.open()):
-            assert await one.claim("key", CODE, LONG) == Claim(BEGUN, mine=False, outcome=b"done")
+            assert await one.claim("key", CODE, LONG, LONG) == Claim(mine=False, outcome=OUTCOME)
 
     opener.play(scenario)
 
@@ -76,13 +62,12 @@ def test_another_code_than_the_first_is_no_ones(opener: Opener[SignInStore]) -> 
 
     async def scenario() -> None:
         store = opener.open()
-        await store.begin("key", BEGUN, LONG)
-        assert await store.claim("key", CODE, 0.05) == Claim(BEGUN, mine=True, outcome=None)
-        assert await store.claim("key", b"another", LONG) is None
+        assert await store.claim("key", CODE, 0.05, LONG) == Claim(mine=True)
+        assert await store.claim("key", b"another", LONG, LONG) is None
         await asyncio.sleep(0.1)
-        assert await store.claim("key", b"another", LONG) is None
-        await store.finish("key", b"done", LONG)
-        assert await store.claim("key", b"another", LONG) is None
+        assert await store.claim("key", b"another", LONG, LONG) is None
+        await store.finish("key", OUTCOME, LONG)
+        assert await store.claim("key", b"another", LONG, LONG) is None
 
     opener.play(scenario)
 
@@ -90,11 +75,10 @@ def test_another_code_than_the_first_is_no_ones(opener: Opener[SignInStore]) -> 
 def test_who_takes_too_long_is_overtaken(opener: Opener[SignInStore]) -> None:
     async def scenario() -> None:
         store = opener.open()
-        await store.begin("key", BEGUN, LONG)
-        await store.claim("key", CODE, 0.2)
-        assert await store.claim("key", CODE, LONG) == Claim(BEGUN, mine=False, outcome=None)
+        await store.claim("key", CODE, 0.2, LONG)
+        assert await store.claim("key", CODE, LONG, LONG) == Claim(mine=False)
         await asyncio.sleep(0.3)
-        assert await store.claim("key", CODE, LONG) == Claim(BEGUN, mine=True, outcome=None)
+        assert await store.claim("key", CODE, LONG, LONG) == Claim(mine=True)
 
     opener.play(scenario)
 
@@ -102,11 +86,25 @@ def test_who_takes_too_long_is_overtaken(opener: Opener[SignInStore]) -> None:
 def test_what_was_given_back_may_be_tried_again(opener: Opener[SignInStore]) -> None:
     async def scenario() -> None:
         store = opener.open()
-        await store.begin("key", BEGUN, LONG)
-        await store.claim("key", CODE, LONG)
+        await store.claim("key", CODE, LONG, LONG)
         await store.release("key")
-        assert await store.claim("key", CODE, LONG) == Claim(BEGUN, mine=True, outcome=None)
+        assert await store.claim("key", b"another", LONG, LONG) is None
+        assert await store.claim("key", CODE, LONG, LONG) == Claim(mine=True)
         await store.release("unknown")
+
+    opener.play(scenario)
+
+
+def test_a_sign_in_is_spent_when_its_outcome_is_gone(opener: Opener[SignInStore]) -> None:
+    """A state is good once, for as long as anybody could come back with it."""
+
+    async def scenario() -> None:
+        store = opener.open()
+        await store.claim("key", CODE, LONG, LONG)
+        await store.finish("key", OUTCOME, 0.1)
+        await asyncio.sleep(0.2)
+        assert await store.claim("key", CODE, LONG, LONG) == Claim(mine=False, spent=True)
+        assert await store.claim("key", b"another", LONG, LONG) is None
 
     opener.play(scenario)
 
@@ -114,16 +112,9 @@ def test_what_was_given_back_may_be_tried_again(opener: Opener[SignInStore]) -> 
 def test_a_sign_in_is_gone_when_its_time_is_over(opener: Opener[SignInStore]) -> None:
     async def scenario() -> None:
         store = opener.open()
-        await store.begin("short", BEGUN, 0.1)
-        await store.begin("done", BEGUN, LONG)
-        await store.claim("done", CODE, LONG)
-        await store.finish("done", b"done", 0.1)
+        await store.claim("key", CODE, LONG, 0.1)
         await asyncio.sleep(0.2)
-        assert await store.read("short") is None
-        assert await store.claim("short", CODE, LONG) is None
-        assert await store.claim("done", CODE, LONG) is None
-        await store.begin("short", b"new", LONG)
-        assert await store.read("short") == b"new"
+        assert await store.claim("key", b"another", LONG, LONG) == Claim(mine=True)
 
     opener.play(scenario)
 
@@ -131,18 +122,34 @@ def test_a_sign_in_is_gone_when_its_time_is_over(opener: Opener[SignInStore]) ->
 def test_an_outcome_for_nobody_is_not_kept(opener: Opener[SignInStore]) -> None:
     async def scenario() -> None:
         store = opener.open()
-        await store.finish("gone", b"done", LONG)
-        assert await store.read("gone") is None
-        assert await store.claim("gone", CODE, LONG) is None
+        await store.finish("gone", OUTCOME, LONG)
+        assert await store.claim("gone", CODE, LONG, LONG) == Claim(mine=True)
 
     opener.play(scenario)
+
+
+def test_what_a_sign_in_brought_is_not_left_in_the_file(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        clock = [1000.0]
+        store = SqliteSignIns(tmp_path / "g.db", timeout=5, clock=lambda: clock[0])
+        await store.claim("one", CODE, LONG, 600.0)
+        await store.finish("one", OUTCOME, LONG)
+        clock[0] += 61
+        await store.claim("two", CODE, LONG, LONG)
+        rows = await store._file.run(
+            lambda database: database.execute("SELECT key, outcome FROM sign_ins").fetchall()
+        )
+        assert rows == [("one", None), ("two", None)]
+        await store.close()
+
+    asyncio.run(scenario())
 
 
 def test_a_redis_that_is_away_is_a_store_that_is_down() -> None:
     async def scenario() -> None:
         store = RedisSignIns("redis://127.0.0.1:1", timeout=1)
         with pytest.raises(StoreDown, match=r"store\.redis_url"):
-            await store.read("one")
+            await store.claim("one", CODE, LONG, LONG)
         await store.close()
 
     asyncio.run(scenario())
