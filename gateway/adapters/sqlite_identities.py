@@ -6,9 +6,10 @@ write.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from gateway.adapters.sqlite_file import SqliteFile, shorten_log
 from gateway.adapters.sqlite_people import (
@@ -21,17 +22,14 @@ from gateway.adapters.sqlite_people import (
     read_person,
 )
 from gateway.adapters.sqlite_user_secrets import SqliteUserSecrets
-from gateway.identity.merging import (
-    Facts,
-    Kept,
-    Plan,
-    fold,
-    join,
-    latest_consents,
-    movers,
-    plan,
-)
+from gateway.identity.merging import Facts, Kept, Plan, Planner, fold, join, latest_consents
 from gateway.identity.people import AppUser, Consent, Merge, Person, Sighting
+
+_T = TypeVar("_T")
+
+_AT_A_STRETCH: Final = 8
+_PAUSE_SECONDS: Final = 0.0001
+"""Long enough for another thread to wake up."""
 
 _KNOWN: Final = f"SELECT person, {FACTS} FROM identities WHERE app_id = ? AND open_id = ?"
 _SIZE: Final = "SELECT COUNT(*) FROM identities WHERE person = ?"
@@ -39,6 +37,15 @@ _KEEP: Final = (
     f"INSERT INTO identities (app_id, open_id, person, {FACTS}) "
     f"VALUES (?, ?, ?{', ?' * len(Facts._fields)}) ON CONFLICT (app_id, open_id) DO UPDATE SET "
     + ", ".join(f"{name} = excluded.{name}" for name in ("person", *Facts._fields))
+)
+# Where only these are set, no index is written.
+_IN_NO_INDEX: Final = tuple(
+    one for one in Facts._fields if one not in ("subscribed", "subscribed_at")
+)
+_TOUCH: Final = (
+    "UPDATE identities SET "
+    + ", ".join(f"{name} = ?{place}" for place, name in enumerate(_IN_NO_INDEX, 3))
+    + " WHERE app_id = ?1 AND open_id = ?2"
 )
 _GONE: Final = (
     """
@@ -123,7 +130,7 @@ class SqliteIdentities(SqliteUserSecrets):
 
         def see(database: sqlite3.Connection) -> list[str]:
             # What can be done before is not done while others wait to write.
-            learned = fold(sightings)
+            learned = fold(_with_pauses(sightings))
             self._file.begin(database, durable=True)
             made = _planned(database, learned, self._new_id)
             _carry_out(database, made)
@@ -238,22 +245,38 @@ def _planned(
     database: sqlite3.Connection, learned: dict[AppUser, Facts], new_id: Callable[[], str]
 ) -> Plan:
     """Return what is to be written where this is learned, within a transaction."""
-    known: dict[AppUser, Kept] = {}
-    joined: dict[AppUser, Facts] = {}
-    for user, facts in learned.items():
+
+    def bearer_of(union_id: str) -> str | None:
+        found = database.execute(BY_UNION, (union_id,)).fetchone()
+        return None if found is None else str(found[0])
+
+    def size_of(person: str) -> int:
+        return int(database.execute(_SIZE, (person,)).fetchone()[0])
+
+    planner = Planner(bearer_of, size_of, new_id)
+    for user in _with_pauses(sorted(learned)):
         row = database.execute(_KNOWN, user).fetchone()
-        if row is not None:
-            known[user] = Kept(row[0], facts_of(row[1:]))
-            joined[user] = join(known[user].facts, facts)
-        else:
-            joined[user] = facts
-    moving = movers(joined, known)
-    unions = {joined[user].union_id for user in moving}
-    former = {known[user].person for user in moving if user in known}
-    found = (database.execute(BY_UNION, (union,)).fetchone() for union in unions if union)
-    bearers = {row[1]: row[0] for row in found if row is not None}
-    sizes = {one: database.execute(_SIZE, (one,)).fetchone()[0] for one in former}
-    return plan(joined, known, bearers, sizes, new_id)
+        known = None if row is None else Kept(row[0], facts_of(row[1:]))
+        facts = learned[user] if known is None else join(known.facts, learned[user])
+        planner.take(user, facts, known)
+    return planner.plan
+
+
+def _with_pauses(items: Iterable[_T]) -> Iterator[_T]:
+    """Yield the items, and let other threads go on now and then.
+
+    Statements let go of the interpreter, but for so short a time that others do not notice: they
+    would get it every 5 ms only, and lookups of this process would take as long.
+    """
+    for place, item in enumerate(items):
+        if place % _AT_A_STRETCH == _AT_A_STRETCH - 1:
+            time.sleep(_PAUSE_SECONDS)
+        yield item
+
+
+def _touched(user: AppUser, facts: Facts) -> tuple[str | float | None, ...]:
+    platform, platform_at, union_id, union_at, _, _, *others = facts
+    return (*user, platform, platform_at, union_id, union_at, *others)
 
 
 def _carry_out(database: sqlite3.Connection, made: Plan) -> None:
@@ -266,8 +289,10 @@ def _carry_out(database: sqlite3.Connection, made: Plan) -> None:
     database.executemany(rename, [(None, id_) for _, id_ in renamed])
     database.executemany(rename, renamed)
     database.executemany("INSERT INTO people VALUES (?, ?)", made.made.items())
-    rows = ((*user, kept.person, *kept.facts) for user, kept in made.changed.items())
-    database.executemany(_KEEP, rows)
+    changed = _with_pauses(made.changed.items())
+    database.executemany(_KEEP, ((*user, kept.person, *kept.facts) for user, kept in changed))
+    touched = _with_pauses(made.touched.items())
+    database.executemany(_TOUCH, (_touched(user, facts) for user, facts in touched))
     merges = [(at, *user, *others) for at, user, *others in made.merges]
     database.executemany(_MERGED, merges)
 

@@ -5,7 +5,8 @@ id does not depend on the order in which it was learned, nor on how often. Whose
 person's follows from their union ids alone.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -56,7 +57,9 @@ class Plan:
     owners: dict[AppUser, str] = field(default_factory=dict)
     """Whose each of the open ids is then."""
     changed: dict[AppUser, Kept] = field(default_factory=dict)
-    """Those of which anything is new."""
+    """Those that are new, or whose they are is, or whether they follow."""
+    touched: dict[AppUser, Facts] = field(default_factory=dict)
+    """Those of which something else is new: a store may have less to do for these."""
     gone: dict[str, str] = field(default_factory=dict)
     """People who turned out to be somebody else, and who: what is theirs goes there."""
     renamed: dict[str, str] = field(default_factory=dict)
@@ -78,98 +81,103 @@ def fold(sightings: Iterable[Sighting]) -> dict[AppUser, Facts]:
 
 def join(one: Facts, other: Facts) -> Facts:
     """Return what is known by both together: of each thing the latest, then the greater."""
-    platform = _latest((one.platform_at, one.platform), (other.platform_at, other.platform))
-    union = _latest((one.union_at, one.union_id), (other.union_at, other.union_id))
-    subscribed = _latest(
-        (one.subscribed_at, one.subscribed), (other.subscribed_at, other.subscribed)
-    )
-    profile = _latest(
-        (one.profile_at, one.nickname, one.avatar), (other.profile_at, other.nickname, other.avatar)
-    )
+    is_first = _counts(one.platform_at, one.platform, other.platform_at, other.platform)
+    platform = one if is_first else other
+    is_first = _counts(one.union_at, one.union_id, other.union_at, other.union_id)
+    union = one if is_first else other
+    is_first = _counts(one.subscribed_at, one.subscribed, other.subscribed_at, other.subscribed)
+    followed = one if is_first else other
+    is_first = _counts(one.profile_at, _profile(one), other.profile_at, _profile(other))
+    profile = one if is_first else other
     return Facts(
-        *(platform[1], platform[0], union[1], union[0], subscribed[1], subscribed[0]),
-        *(profile[1], profile[2], profile[0]),
+        platform.platform,
+        platform.platform_at,
+        union.union_id,
+        union.union_at,
+        followed.subscribed,
+        followed.subscribed_at,
+        profile.nickname,
+        profile.avatar,
+        profile.profile_at,
         min(one.first_seen, other.first_seen),
         max(one.last_active, other.last_active),
     )
 
 
-def movers(joined: Mapping[AppUser, Facts], known: Mapping[AppUser, Kept]) -> list[AppUser]:
-    """Return the open ids that are new, or whose union id changes: people change by these alone."""
-    return [
-        user
-        for user, facts in joined.items()
-        if user not in known or known[user].facts.union_id != facts.union_id
-    ]
+def is_mover(facts: Facts, known: Kept | None) -> bool:
+    """Tell whether somebody changes by this: the open id is new, or has another union id."""
+    return known is None or known.facts.union_id != facts.union_id
 
 
-def plan(
-    joined: Mapping[AppUser, Facts],
-    known: Mapping[AppUser, Kept],
-    bearers: Mapping[str, str],
-    sizes: Mapping[str, int],
-    new_id: Callable[[], str],
-) -> Plan:
-    """Return what is to be written where this is known of these open ids from now on.
+class Planner:
+    """Finds out what is to be written where this and that is known of open ids from now on."""
 
-    ``bearers`` tells who has the union ids of the movers, where anybody does. ``sizes`` tells how
-    many open ids those have to whom the movers belonged; one, where that is not told.
-    """
-    planner = _Planner(Plan(), dict(bearers), dict(sizes), new_id)
-    for user, facts in sorted(joined.items()):
-        planner.take(user, facts, known.get(user))
-    return planner.plan
+    def __init__(
+        self,
+        bearer_of: Callable[[str], str | None],
+        size_of: Callable[[str], int],
+        new_id: Callable[[], str],
+    ) -> None:
+        """``bearer_of`` returns who has a union id, ``size_of`` how many open ids somebody has.
 
-
-@dataclass
-class _Planner:
-    plan: Plan
-    bearers: dict[str, str]
-    sizes: dict[str, int]
-    new_id: Callable[[], str]
+        Both as it was before the plan; they are asked about movers alone.
+        """
+        self.plan = Plan()
+        self._bearer_of = bearer_of
+        self._size_of = size_of
+        self._new_id = new_id
+        self._bearers: dict[str, str | None] = {}
+        self._more = Counter[str]()
 
     def take(self, user: AppUser, facts: Facts, known: Kept | None) -> None:
+        """Plan for one open id, each once; ``facts`` are all that is known of it by now."""
         if known is None:
-            owner = self._bearer(facts.union_id)
+            owner = self._receiver(facts.union_id)
         elif known.facts.union_id == facts.union_id or facts.union_id is None:
             owner = known.person
         else:
             owner = self._move(user, facts.union_id, facts.union_at, known)
         self.plan.owners[user] = owner
-        kept = Kept(owner, facts)
-        if kept != known:
-            self.plan.changed[user] = kept
+        if known is None or (owner, _following(facts)) != (known.person, _following(known.facts)):
+            self.plan.changed[user] = Kept(owner, facts)
+        elif facts != known.facts:
+            self.plan.touched[user] = facts
 
     def _move(self, user: AppUser, union_id: str, at: float, known: Kept) -> str:
         """Give an open id to whoever has the union id; return who that is."""
-        former = known.person
+        former, former_union = known.person, known.facts.union_id
         # Without a union id, nobody has more than one.
-        is_last = self.sizes.get(former, 1) == 1
-        if is_last and known.facts.union_id is not None:
-            self.bearers.pop(known.facts.union_id, None)
-        if is_last and union_id not in self.bearers:
+        is_last = former_union is None or self._size_of(former) + self._more[former] == 1
+        if is_last and former_union is not None:
+            self._bearers[former_union] = None
+        if is_last and self._bearer(union_id) is None:
             self.plan.renamed[former] = union_id
-            self.bearers[union_id] = former
+            self._bearers[union_id] = former
             return former
-        owner = self._bearer(union_id)
+        owner = self._receiver(union_id)
         if is_last:
             self.plan.gone[former] = owner
         else:
-            self.sizes[former] -= 1
+            self._more[former] -= 1
         self.plan.merges.append(Moved(at, user, former, owner, is_last))
         return owner
 
-    def _bearer(self, union_id: str | None) -> str:
+    def _receiver(self, union_id: str | None) -> str:
         """Return whose one more open id is: whoever has the union id, or somebody new."""
-        owner = None if union_id is None else self.bearers.get(union_id)
+        owner = None if union_id is None else self._bearer(union_id)
         if owner is None:
-            owner = self.new_id()
+            owner = self._new_id()
             self.plan.made[owner] = union_id
             if union_id is not None:
-                self.bearers[union_id] = owner
-        elif owner in self.sizes:
-            self.sizes[owner] += 1
+                self._bearers[union_id] = owner
+        else:
+            self._more[owner] += 1
         return owner
+
+    def _bearer(self, union_id: str) -> str | None:
+        if union_id not in self._bearers:
+            self._bearers[union_id] = self._bearer_of(union_id)
+        return self._bearers[union_id]
 
 
 def identity_of(user: AppUser, facts: Facts) -> Identity:
@@ -250,8 +258,18 @@ def _whole(text: str | None) -> str | None:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _latest(one: tuple[Any, ...], other: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the later of two (time, value, ...); of the same time the greater, None the least."""
-    if one[0] != other[0]:
-        return one if one[0] > other[0] else other
-    return max(one, other, key=lambda dated: [(value is not None, value) for value in dated[1:]])
+def _following(facts: Facts) -> tuple[bool | None, float]:
+    return facts.subscribed, facts.subscribed_at
+
+
+def _profile(facts: Facts) -> tuple[str, str] | None:
+    if facts.nickname is None and facts.avatar is None:
+        return None
+    return facts.nickname or "", facts.avatar or ""
+
+
+def _counts(at: float, value: Any, other_at: float, other: Any) -> bool:
+    """Tell whether the one counts more than the other; of the same time None is the least."""
+    if at != other_at:
+        return at > other_at
+    return other is None or (value is not None and bool(value >= other))
