@@ -26,8 +26,12 @@ MAY_IMPORT: Final = {
     "simulator": "errors kernels protocol",
     "telemetry": "",
     "settings": "errors protocol",
-    "app": "errors kernels protocol inbound outbound adapters http settings telemetry gateway",
-    "cli": "errors kernels protocol inbound outbound simulator settings telemetry app gateway",
+    "app": (
+        "errors kernels protocol inbound outbound identity adapters http settings telemetry gateway"
+    ),
+    "cli": (
+        "errors kernels protocol inbound outbound identity simulator settings telemetry app gateway"
+    ),
     # What a bot's author imports, the bot that comes along, and the command's entrance.
     "gateway": "errors protocol inbound",
     "api": "outbound",

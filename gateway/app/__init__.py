@@ -16,6 +16,7 @@ from gateway.app.bots import DEMO_BOT, load_bot
 from gateway.app.process import Process
 from gateway.app.sinks import secrets_of
 from gateway.app.stores import store_kind
+from gateway.app.web import make_authentication, web_routes
 from gateway.http.api.document import document_route
 from gateway.http.api.routes import Parts, push_router
 from gateway.http.asgi import callback_route
@@ -75,6 +76,9 @@ def create_app(settings: Settings, bot: Bot) -> GatewayApp:
         *health_routes(__version__, len(accounts), inbound.status),
         *_push_routes(settings, process),
     ]
+    if process.identities is not None:
+        authentication = make_authentication(settings, process.identities)
+        routes += web_routes(settings, process.identities, authentication)
     if settings.producers:
         secrets = {name: secrets_of(given) for name, given in settings.producers.items()}
         max_body = settings.events.max_body

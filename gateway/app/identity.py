@@ -13,11 +13,11 @@ from gateway.identity.apps import App
 from gateway.identity.desk import Desk
 from gateway.identity.directory import Directory
 from gateway.identity.keys import key_ring
-from gateway.identity.people import Platform
+from gateway.identity.people import AppUser, Platform, Sighting
 from gateway.identity.session_tokens import SessionTokens
 from gateway.identity.sessions import Lifetimes, Roles, Sessions
 from gateway.identity.states import States
-from gateway.identity.user_tokens import UserTokens
+from gateway.identity.user_tokens import SignInAgain, UserTokens
 from gateway.identity.vault import Vault
 from gateway.identity.web_sign_in import WebSignIn
 from gateway.settings import Settings
@@ -75,7 +75,25 @@ class Identities:
             if app.platform in _BY_CODE and settings.accounts[name].app_secret is not None
         }
         """What signs users of apps in, by the account's name."""
+        self._apis = apis
         self._running: asyncio.Task[None] | None = None
+
+    async def refresh(self, account: str, user: AppUser) -> None:
+        """Ask WeChat for a user's name and picture; raise SignInAgain, ApiError and StoreDown."""
+        app = self.apps[account]
+        if account not in self.web and account not in self.by_code:
+            raise SignInAgain
+        profile = await self.tokens.profile(self._apis.of(account).web, user)
+        seen = Sighting(
+            user,
+            app.platform,
+            time.time(),
+            profile.union_id,
+            nickname=profile.nickname,
+            avatar=profile.avatar,
+            active=False,
+        )
+        await self.directory.see(seen)
 
     async def start(self) -> None:
         """Begin to keep what is learned of people."""

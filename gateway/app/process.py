@@ -6,6 +6,7 @@ from typing import Final
 
 from gateway.app.accounts import make_accounts
 from gateway.app.api import Apis
+from gateway.app.identity import Identities
 from gateway.app.push import Outbound, pushing_accounts
 from gateway.app.sinks import make_sinks, make_upstreams
 from gateway.app.stores import MEMORY, make_stores
@@ -34,6 +35,10 @@ class Process:
         """None where no account can push."""
         if pushing_accounts(settings):
             self.outbound = Outbound(settings, self.apis, name, sends)
+        self.identities: Identities | None = None
+        """None where the settings have no secret for it."""
+        if settings.identity.secret is not None:
+            self.identities = Identities(settings, self.apis)
         push = None if self.outbound is None else self.outbound.push
         bot.attach(push, lambda account: self.apis.of(account).api)
         given = settings.inbound
@@ -59,6 +64,8 @@ class Process:
 
     async def start(self) -> None:
         """Begin to consume and to send."""
+        if self.identities is not None:
+            await self.identities.start()
         await self.inbound.start()
         if self.outbound is not None:
             await self.outbound.start()
@@ -70,6 +77,8 @@ class Process:
         else:
             await asyncio.gather(self.inbound.stop(), self.outbound.stop())
             await self.outbound.close()
+        if self.identities is not None:
+            await self.identities.stop()
         await self.apis.close()
 
 

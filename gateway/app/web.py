@@ -1,0 +1,38 @@
+"""Signing in, sessions and people over HTTP, put together."""
+
+import time
+
+from litestar.types import ControllerRouterHandler
+
+from gateway.app.api_keys import make_keys
+from gateway.app.identity import Identities
+from gateway.http.identity.authentication import Authentication
+from gateway.http.identity.cookies import Cookies
+from gateway.http.identity.people import People
+from gateway.http.identity.routes import Parts, identity_routes
+from gateway.settings import Settings
+
+
+def make_authentication(settings: Settings, identities: Identities) -> Authentication:
+    """Return what tells whose a request is."""
+    given = settings.identity
+    cookies = Cookies(given.cookie, given.cookie_domain, given.secure_cookies, given.same_site)
+    return Authentication(identities.sessions, identities.directory, cookies, time.time)
+
+
+def web_routes(
+    settings: Settings, identities: Identities, authentication: Authentication
+) -> list[ControllerRouterHandler]:
+    """Return the routes of identity."""
+    people = People(identities.directory, identities.sessions, identities.apps, identities.refresh)
+    return identity_routes(
+        Parts(
+            authentication,
+            identities.web,
+            identities.by_code,
+            people,
+            settings.identity.public_url or "",
+            settings.identity.session_seconds,
+            make_keys(settings) if settings.api_keys else None,
+        )
+    )

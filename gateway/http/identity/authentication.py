@@ -1,0 +1,151 @@
+"""Who calls: the session of a request's token, and guards that ask for one, a role, a right."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from litestar.connection import ASGIConnection
+from litestar.datastructures import MutableScopeHeaders
+from litestar.enums import ScopeType
+from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
+from litestar.handlers import BaseRouteHandler
+from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.errors import StoreDown
+from gateway.http.identity.cookies import Cookies
+from gateway.identity.session import Session
+from gateway.identity.session_tokens import TokenRefused
+from gateway.identity.sessions import Opened, Rights, Seen, Sessions
+
+_log = logging.getLogger("gateway.identity")
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+Guard = Callable[[Connection, BaseRouteHandler], None]
+
+
+class Authentication:
+    """Finds sessions by what requests bring."""
+
+    def __init__(
+        self, sessions: Sessions, rights: Rights, cookies: Cookies, clock: Callable[[], float]
+    ) -> None:
+        """``clock`` gives Unix seconds."""
+        self.sessions = sessions
+        self.cookies = cookies
+        self._rights = rights
+        self._clock = clock
+
+    async def seen(self, connection: Connection) -> Seen | None:
+        """Return the session of a request; None where it brings none that holds.
+
+        Where there is an Authorization header, that counts and no cookie. Raises StoreDown.
+        """
+        token = self._token(connection)
+        if token is None:
+            return None
+        try:
+            return await self.sessions.find(token)
+        except TokenRefused:
+            return None
+
+    async def renewed(self, seen: Seen, *, now: bool = False) -> Opened | None:
+        """Return what its user gets in place of their token, where it is time, or ``now``."""
+        try:
+            return await self.sessions.renew(seen, self._rights, now=now)
+        except StoreDown as down:
+            # It is good for a while yet, and the next request tries again.
+            _log.warning("session not renewed: %s", down)
+            return None
+
+    async def renewing(self, connection: Connection, seen: Seen) -> dict[str, str]:
+        """Return the headers that renew the cookie of who calls, where it is time."""
+        if not self.by_cookie(connection):
+            return {}
+        opened = await self.renewed(seen)
+        return {} if opened is None else {"set-cookie": self.cookie_of(opened)}
+
+    def by_cookie(self, connection: Connection) -> bool:
+        """Tell whether a request brings its token in a cookie, so that a new one goes there too."""
+        return "authorization" not in connection.headers
+
+    def cookie_of(self, opened: Opened) -> str:
+        """Return the Set-Cookie that brings a session's token."""
+        seconds = opened.session.expires_at - self._clock()
+        return self.cookies.signed_in(opened.token, seconds).to_header(header="")
+
+    def _token(self, connection: Connection) -> str | None:
+        authorization = connection.headers.get("authorization")
+        if authorization is None:
+            return connection.cookies.get(self.cookies.session)
+        scheme, _, token = authorization.partition(" ")
+        return token.strip() if scheme.lower() == "bearer" else None
+
+
+class SessionMiddleware(AbstractAuthenticationMiddleware):
+    """Litestar's: ``request.user`` is the Session of who calls, or None; ``auth`` is what was seen.
+
+    A cookie whose time is half over is renewed with the response.
+    """
+
+    def __init__(self, app: ASGIApp, authentication: Authentication, **options: Any) -> None:
+        super().__init__(app, **options)
+        self._authentication = authentication
+
+    async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
+        """Find the session."""
+        try:
+            seen = await self._authentication.seen(connection)
+        except StoreDown as down:
+            _log.error("nobody is known: %s", down)
+            raise
+        return AuthenticationResult(None if seen is None else seen.session, seen)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+
+        async def send_renewed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await self._renew(scope, message)
+            await send(message)
+
+        is_http = scope["type"] == ScopeType.HTTP
+        await super().__call__(scope, receive, send_renewed if is_http else send)
+
+    async def _renew(self, scope: Scope, message: Any) -> None:
+        seen = scope.get("auth")
+        headers = MutableScopeHeaders.from_message(message)
+        # Where the route itself says something of cookies, such as that one is over, that counts.
+        if isinstance(seen, Seen) and "set-cookie" not in headers:
+            for name, value in (
+                await self._authentication.renewing(ASGIConnection(scope), seen)
+            ).items():
+                headers.add(name, value)
+
+
+def signed_in(connection: Connection, _handler: BaseRouteHandler) -> None:
+    """Let nobody pass who is not signed in; a guard of Litestar's."""
+    if not isinstance(connection.scope.get("user"), Session):
+        raise NotAuthorizedException(headers={"www-authenticate": "Bearer"})
+
+
+def requires_role(*roles: str) -> Guard:
+    """Return a guard that lets those pass who have one of these roles."""
+
+    def guard(connection: Connection, handler: BaseRouteHandler) -> None:
+        signed_in(connection, handler)
+        if not set(roles) & set(connection.scope["user"].roles):
+            raise PermissionDeniedException
+
+    return guard
+
+
+def requires_permission(*permissions: str) -> Guard:
+    """Return a guard that lets those pass who have all of these permissions."""
+
+    def guard(connection: Connection, handler: BaseRouteHandler) -> None:
+        signed_in(connection, handler)
+        if not set(permissions) <= set(connection.scope["user"].permissions):
+            raise PermissionDeniedException
+
+    return guard
