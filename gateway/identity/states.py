@@ -80,12 +80,14 @@ class States:
 def _seal(key: Key, state: str, account: str, begun: bytes) -> str:
     said = f"{state} {account} ".encode() + begun
     mac = hmac.digest(key.value, said, sha256).hex()
-    return f"{urlsafe_b64encode(begun).decode()}.{mac}"
+    # Without padding: a cookie's value with = in it is one that some quote.
+    return f"{urlsafe_b64encode(begun).rstrip(b'=').decode()}.{mac}"
 
 
 def _said(cookie: str) -> bytes:
     """Return what a cookie says, be it true or not."""
+    text = cookie.partition(".")[0]
     try:
-        return urlsafe_b64decode(cookie.partition(".")[0])
+        return urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except ValueError:
         return b""

@@ -13,7 +13,7 @@ from gateway.errors import ApiError, PushRefused, UserRejected
 from gateway.http.api.asking import Bodies
 from gateway.http.api.problems import RETRY_AFTER, Problem
 from gateway.http.identity.authentication import Authentication
-from gateway.http.identity.session import NO_STORE
+from gateway.http.identity.responses import NO_STORE
 from gateway.http.identity.views import TokenView, session_view
 from gateway.identity.app_sign_in import MAX_CODE, AppSignIn
 from gateway.identity.failures import SignInFailed, SignInProblem, problem_of

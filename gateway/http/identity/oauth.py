@@ -13,6 +13,7 @@ from litestar.status_codes import HTTP_302_FOUND
 from gateway.errors import StoreDown
 from gateway.http.identity.cookies import Cookies, sign_in_name
 from gateway.http.identity.pages import HEADERS, page
+from gateway.http.identity.responses import empty
 from gateway.identity.failures import SignInFailed, SignInProblem
 from gateway.identity.states import Begun
 from gateway.identity.web_sign_in import SignedIn, WebSignIn
@@ -67,9 +68,7 @@ def oauth_routes(
 
 
 def _lead(url: str, cookie: Cookie) -> Response[Any]:
-    return Response(
-        None, status_code=HTTP_302_FOUND, headers={**HEADERS, "location": url}, cookies=[cookie]
-    )
+    return empty(HTTP_302_FOUND, {**HEADERS, "location": url}, [cookie])
 
 
 def _asked_for(request: Asked) -> str:

@@ -14,7 +14,7 @@ from gateway.errors import ApiError, PushRefused
 from gateway.http.api.asking import Ask, Bodies
 from gateway.http.api.keys import ApiKey, Scope
 from gateway.http.api.problems import RETRY_AFTER, Problem
-from gateway.http.identity.session import NO_STORE
+from gateway.http.identity.responses import NO_STORE
 from gateway.http.identity.views import (
     MergeView,
     PersonView,

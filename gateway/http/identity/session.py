@@ -1,6 +1,6 @@
 """/session and /sessions: what users see of their own sessions, and how they end them."""
 
-from typing import Any, Final
+from typing import Any
 
 from litestar import Request, Response, delete, get, post
 from litestar.handlers import HTTPRouteHandler
@@ -8,6 +8,7 @@ from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
 
 from gateway.http.api.problems import Problem
 from gateway.http.identity.authentication import Authentication
+from gateway.http.identity.responses import NO_STORE, empty
 from gateway.http.identity.views import (
     SessionEntry,
     SessionView,
@@ -20,8 +21,6 @@ from gateway.identity.session import Session
 from gateway.identity.sessions import Seen
 
 Asked = Request[Any, Any, Any]
-
-NO_STORE: Final = {"cache-control": "no-store"}
 
 
 class OwnSessions:
@@ -48,9 +47,11 @@ class OwnSessions:
             raise Problem(409, "at its end; sign in again")
         if opened is None:
             # It was renewed this very second.
-            return _nothing(NO_STORE)
+            return empty(HTTP_204_NO_CONTENT)
         if self._authentication.by_cookie(request):
-            return _nothing({**NO_STORE, "set-cookie": self._authentication.cookie_of(opened)})
+            return empty(
+                HTTP_204_NO_CONTENT, {"set-cookie": self._authentication.cookie_of(opened)}
+            )
         return Response(TokenView(opened.token, session_view(opened.session)), headers=NO_STORE)
 
     async def end(self, request: Asked) -> Response[None]:
@@ -76,7 +77,7 @@ class OwnSessions:
         if not meant:
             raise Problem(404, "you have no session of this handle")
         await self._sessions.end(meant)
-        return _nothing(NO_STORE)
+        return empty(HTTP_204_NO_CONTENT)
 
     async def _seen(self, request: Asked) -> Seen:
         seen = await self._authentication.seen(request)
@@ -89,8 +90,7 @@ class OwnSessions:
         return session, await self._sessions.of([session.person])
 
     def _signed_out(self) -> Response[None]:
-        gone = self._authentication.cookies.signed_out().to_header(header="")
-        return _nothing({**NO_STORE, "set-cookie": gone})
+        return empty(HTTP_204_NO_CONTENT, cookies=[self._authentication.cookies.signed_out()])
 
 
 def session_routes(own: OwnSessions) -> list[HTTPRouteHandler]:
@@ -127,7 +127,3 @@ def session_routes(own: OwnSessions) -> list[HTTPRouteHandler]:
         return await own.end_one(request, request.path_params["handle"])
 
     return [show, end, renew, entries, end_all, end_one]
-
-
-def _nothing(headers: dict[str, str]) -> Response[None]:
-    return Response(None, status_code=HTTP_204_NO_CONTENT, headers=headers)

@@ -5,20 +5,24 @@ headers; 401 and 403 do not. A store that is down answers 503, which no proxy le
 """
 
 from collections.abc import Collection
-from typing import Any, Final
+from typing import Any
 from urllib.parse import quote
 
 from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
-from litestar.status_codes import HTTP_200_OK
+from litestar.status_codes import (
+    HTTP_200_OK,
+    HTTP_302_FOUND,
+    HTTP_401_UNAUTHORIZED,
+    HTTP_403_FORBIDDEN,
+)
 
 from gateway.http.identity.authentication import Authentication
 from gateway.http.identity.pages import HEADERS
+from gateway.http.identity.responses import empty
 from gateway.identity.session import Session
 
 Asked = Request[Any, Any, Any]
-
-_NO_STORE: Final = {"cache-control": "no-store"}
 
 
 def verify_route(
@@ -33,11 +37,13 @@ def verify_route(
         if seen is None:
             account = request.query_params.get("sign_in", "")
             way = _way(request, account, public_url) if account in sign_ins else ""
-            return _sign_in(way) if way else _refused(401, {"www-authenticate": "Bearer"})
+            if way:
+                return empty(HTTP_302_FOUND, {**HEADERS, "location": way})
+            return empty(HTTP_401_UNAUTHORIZED, {"www-authenticate": "Bearer"})
         if request.query_params and not _may(request, seen.session):
-            return _refused(403, {})
+            return empty(HTTP_403_FORBIDDEN)
         headers = {**_told(seen.session), **await authentication.renewing(request, seen)}
-        return Response(None, status_code=HTTP_200_OK, headers=headers)
+        return empty(HTTP_200_OK, headers)
 
     return verify
 
@@ -59,7 +65,6 @@ def _may(request: Asked, session: Session) -> bool:
 def _told(session: Session) -> dict[str, str]:
     """Return the headers that tell a service who calls."""
     return {
-        **_NO_STORE,
         "x-auth-user": session.person,
         "x-auth-account": session.account,
         "x-auth-tenant": session.tenant,
@@ -78,11 +83,3 @@ def _way(request: Asked, account: str, public_url: str) -> str:
     scheme = request.headers.get("x-forwarded-proto", "https")
     back = quote(f"{scheme}://{host}{request.headers.get('x-forwarded-uri', '/')}", safe="")
     return f"{public_url}/oauth/{account}/authorize?redirect={back}"
-
-
-def _sign_in(way: str) -> Response[None]:
-    return Response(None, status_code=302, headers={**HEADERS, "location": way})
-
-
-def _refused(status: int, more: dict[str, str]) -> Response[None]:
-    return Response(None, status_code=status, headers={**_NO_STORE, **more})
