@@ -22,12 +22,21 @@ from tests.support import APP_ID, TOKEN
 NAMES: Final = list(migrate._migrations())
 MADE: Final = [
     "gateway_archive",
+    "gateway_checkpoints",
     "gateway_dead_letters",
+    "gateway_former_people",
+    "gateway_identities",
+    "gateway_identity_consents",
+    "gateway_identity_merges",
+    "gateway_identity_tags",
     "gateway_migrations",
+    "gateway_people",
+    "gateway_person_roles",
     "gateway_push_jobs",
     "gateway_push_queue",
     "gateway_push_templates",
     "gateway_push_workers",
+    "gateway_user_secrets",
 ]
 
 TABLES: Final = """
