@@ -1,0 +1,1 @@
+"""Who users are: people, sign-ins, sessions."""
