@@ -55,7 +55,12 @@ class Process:
                 content_types=settings.events.content_types,
             ),
             name,
-            Outside(refuse_misfits(settings, bot), make_upstreams(settings), self._pushing()),
+            Outside(
+                refuse_misfits(settings, bot),
+                make_upstreams(settings),
+                self._pushing(),
+                None if self.identities is None else self.identities.learner,
+            ),
         )
 
     def _pushing(self) -> Pushing | None:

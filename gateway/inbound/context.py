@@ -1,16 +1,21 @@
 """What a handler may ask about the delivery that it handles, beside the message itself."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from urllib.parse import parse_qsl
 
+from gateway.errors import BotError
+from gateway.identity.people import Person
 from gateway.protocol.account import Account
 
 
 class Context:
     """One delivery of a message; trace id and query are worked out when they are asked for."""
 
-    __slots__ = ("_query", "_trace_id", "account", "arrived_at", "attempt", "raw_query")
+    __slots__ = (
+        *("_find_sender", "_query", "_sender", "_trace_id"),
+        *("account", "arrived_at", "attempt", "raw_query"),
+    )
 
     def __init__(
         self,
@@ -53,3 +58,27 @@ class Context:
             pairs = parse_qsl(self.raw_query.decode("latin-1"), keep_blank_values=True)
             self._query = MappingProxyType(dict(pairs))
         return self._query
+
+    async def identity(self) -> Person:
+        """Return who sent the message: their ids in all apps, tags, roles; looked up once.
+
+        Somebody new is a person of their own from now on. Raises BotError where nobody is known:
+        the settings have no identity.secret, or the message is of no user; and StoreDown.
+        """
+        try:
+            return self._sender
+        except AttributeError:
+            pass
+        try:
+            find = self._find_sender
+        except AttributeError:
+            raise BotError(
+                "context.identity: nobody is known here: set identity.secret, and ask for it in "
+                "what handles a user's message"
+            ) from None
+        self._sender: Person = await find()
+        return self._sender
+
+    def know(self, find: Callable[[], Awaitable[Person]]) -> None:
+        """Let ``identity`` find who sent the message."""
+        self._find_sender = find

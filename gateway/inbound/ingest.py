@@ -3,18 +3,24 @@
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 from msgspec.structs import replace
 
 from gateway.errors import GatewayError, place_of
+from gateway.identity.people import Person
+from gateway.identity.told import user_of
 from gateway.inbound.bot import Bot, Middleware, Route
 from gateway.inbound.context import Context
 from gateway.inbound.handlers import Call, bind_handler
 from gateway.inbound.router import Match, Router
 from gateway.protocol.messages import Message
 from gateway.protocol.replies import NewsReply, Reply, displayable, to_reply
+
+FindSender = Callable[[str, str], Awaitable[Person]]
+"""Finds a person by an account's name and the open id of one of its users."""
 
 FAILURES: Final = (Exception, SystemExit, asyncio.CancelledError)
 """What a handler can raise: sys.exit(), and the awaiting of something cancelled, among it."""
@@ -29,8 +35,10 @@ class HandlerFailed(Exception):
 class Ingest:
     """Answers messages with a bot."""
 
-    def __init__(self, bot: Bot) -> None:
+    def __init__(self, bot: Bot, sender: FindSender | None = None) -> None:
+        """``sender`` finds who a user of an account is; None where nobody is known."""
         self._router = Router(bot)
+        self._sender = sender
         # Where nothing matches, the bot's own middlewares still see the message.
         nothing = replace(bind_handler(_unmatched, None), name="no handler")
         self._unmatched = Match(
@@ -48,12 +56,13 @@ class Ingest:
         """
         route, found = match
         try:
+            plain = None if route.middlewares else route.handler.plain
+            if plain is not None and found is None:
+                return _reply(await plain(message), message)
+            if self._sender is not None and (open_id := user_of(message)):
+                context.know(partial(self._sender, context.account.name, open_id))
             if not route.middlewares:
-                plain = route.handler.plain
-                if plain is not None and found is None:
-                    value = await plain(message)
-                else:
-                    value = await route.handler(message, found, context)
+                value = await route.handler(message, found, context)
             else:
                 value = await _chain(route, found, route.middlewares, message, context)
             return _reply(value, message)

@@ -1,11 +1,12 @@
 """Where a message goes beside its handler: an entry for each that wants its event."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from gateway.inbound.archiving import archive_entry
 from gateway.inbound.claims import Entry
 from gateway.inbound.context import Context
+from gateway.inbound.people import people_entry
 from gateway.inbound.receipts import receipt_entry
 from gateway.protocol.cloudevents import TYPES, CloudEvent, encode, event_of, matches_any
 from gateway.protocol.messages import Message
@@ -15,6 +16,10 @@ SINK: Final = "sink."
 
 EVENT: Final = "event."
 """What the lane of a handler of events begins with; the function's name follows."""
+
+
+Note = Callable[[str, Message], None]
+"""Is told that a message came to an account, by its name."""
 
 
 class Subscription(NamedTuple):
@@ -42,15 +47,18 @@ class Outbox:
         *,
         archive: bool = False,
         receipts: bool = False,
+        note: Note | None = None,
     ) -> None:
         """``archive`` tells whether every message goes to the archive's lane too.
 
-        ``receipts`` tells whether those of pushed messages go to theirs.
+        ``receipts`` tells whether those of pushed messages go to theirs. ``note`` is told of each
+        message, where people are known: what it tells of them goes to their lane.
         """
         self._subscriptions = list(subscriptions)
         self._archive = archive
         self._receipts = receipts
-        self.is_wanted = archive or receipts or bool(self._subscriptions)
+        self._note = note
+        self.is_wanted = archive or receipts or note is not None or bool(self._subscriptions)
         """Whether anybody wants anything."""
         self._lanes: dict[tuple[type[Message], str], tuple[str, ...]] = {}
 
@@ -82,9 +90,14 @@ class Outbox:
 
     def _own(self, key: bytes, message: Message, context: Context) -> tuple[Entry, ...]:
         """Return the entries for the gateway's own use."""
-        archived = (archive_entry(key, message, context),) if self._archive else ()
-        receipt = receipt_entry(message, context) if self._receipts else None
-        return archived if receipt is None else (*archived, receipt)
+        entries = [archive_entry(key, message, context)] if self._archive else []
+        if self._receipts and (receipt := receipt_entry(message, context)) is not None:
+            entries.append(receipt)
+        if self._note is not None:
+            self._note(context.account.name, message)
+            if (told := people_entry(message, context)) is not None:
+                entries.append(told)
+        return tuple(entries)
 
     def produced(self, event: CloudEvent) -> tuple[Entry, ...]:
         """Return the entries of another producer's event; raise ValueError as encode does."""

@@ -21,6 +21,7 @@ from gateway.inbound.forwarding import Forwarder
 from gateway.inbound.ingest import Ingest
 from gateway.inbound.late_replies import LateReplies, Pushes
 from gateway.inbound.outbox import EVENT, Outbox, Subscription
+from gateway.inbound.people import FOLLOWER, PEOPLE, Learning, Learns, LookingUp
 from gateway.inbound.ports import Archive, DeadLetters, Store
 from gateway.inbound.producers import Intake
 from gateway.inbound.publishing import Publisher
@@ -92,6 +93,8 @@ class Outside(NamedTuple):
     upstreams: Sequence[Upstream]
     pushing: Pushing | None = None
     """None where nothing can be pushed."""
+    people: Learns | None = None
+    """None where nobody is known."""
 
 
 ALONE: Final = Outside((), ())
@@ -128,11 +131,13 @@ class Inbound:
         self._spilling = Spilling(stores.store, stores.spill, keep=terms.keep)
         self._commit = GroupCommit(self._spilling.commit, stores.take_step)
         self._outside = outside
-        ingest = Ingest(with_upstreams(bot, outside.upstreams))
+        sender = None if outside.people is None else outside.people.sender
+        ingest = Ingest(with_upstreams(bot, outside.upstreams), sender)
         self._outbox = Outbox(
             (sink.subscription for sink in outside.sinks),
             archive=stores.archive is not None,
             receipts=outside.pushing is not None,
+            note=None if outside.people is None else outside.people.note,
         )
         self.deliveries = Deliveries(
             ingest,
@@ -170,6 +175,10 @@ class Inbound:
             receipts = ReceiptJoiner(outside.pushing.closes, time.time)
             self._consume(BatchConsumer(CUSTOMER_SERVICE, replies.hand_over, self._shared))
             self._consume(BatchConsumer(RECEIPT, receipts.join, self._shared))
+        if outside.people is not None:
+            learning, looking_up = Learning(outside.people), LookingUp(outside.people)
+            self._consume(BatchConsumer(PEOPLE, learning.learn, self._shared))
+            self._consume(BatchConsumer(FOLLOWER, looking_up.look_up, self._shared))
         for route in bot.event_routes():
             self._subscribe(route)
         bot.watch(self._subscribe_soon)

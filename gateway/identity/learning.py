@@ -1,0 +1,79 @@
+"""What is learned of people from callbacks, and from asking WeChat about those who follow."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+from gateway.identity.apps import App
+from gateway.identity.directory import Directory
+from gateway.identity.people import AppUser, Person, Sighting
+from gateway.identity.told import doer, together, told_by
+from gateway.outbound.endpoints import Caller
+from gateway.outbound.endpoints.followers import UserInfo, Users
+from gateway.protocol.messages import Message
+
+
+class Learner:
+    """Learns of the users of all accounts; they are known by the accounts' names here."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        apps: Mapping[str, App],
+        callers: Mapping[str, Caller],
+        erase: Callable[[AppUser], Awaitable[None]],
+        clock: Callable[[], float],
+    ) -> None:
+        """``callers`` are the APIs of those accounts whose followers are asked about."""
+        self._directory = directory
+        self._apps = apps
+        self._callers = callers
+        self._erase = erase
+        self._clock = clock
+
+    def note(self, account: str, message: Message) -> None:
+        """Note that somebody did something, if that is what a message is."""
+        if open_id := doer(message):
+            app, at = self._apps[account], float(message.create_time)
+            self._directory.note(AppUser(app.app_id, open_id), app.platform, at)
+
+    def asks(self, account: str) -> bool:
+        """Tell whether WeChat is asked about those who follow an account."""
+        return account in self._callers
+
+    async def learn(self, messages: Iterable[tuple[str, Message]]) -> None:
+        """Keep what messages tell, each with its account; raise StoreDown."""
+        store = self._directory.store
+        told = together(
+            told_by(self._apps[account], message)
+            for account, message in messages
+            if account in self._apps
+        )
+        if told.sightings:
+            await store.see(told.sightings)
+        if told.consents:
+            await store.answer(told.consents)
+        if told.hidden:
+            await store.forget_profile(told.hidden)
+        for user in told.gone:
+            await self._erase(user)
+
+    async def look_up(self, account: str, open_ids: Sequence[str]) -> None:
+        """Ask WeChat about an account's followers, and keep what it tells.
+
+        Raises ApiError, and StoreDown.
+        """
+        # What happens while WeChat answers is newer.
+        at = self._clock()
+        infos = await Users(self._callers[account]).infos(open_ids)
+        app = self._apps[account]
+        await self._directory.store.see([sighting_of(app, info, at) for info in infos])
+
+    async def sender(self, account: str, open_id: str) -> Person:
+        """Return who a user is: somebody new where they were not seen before."""
+        app = self._apps[account]
+        return await self._directory.whoever(AppUser(app.app_id, open_id), app.platform)
+
+
+def sighting_of(app: App, info: UserInfo, at: float) -> Sighting:
+    """Return what WeChat's answer about a user tells, which was asked for at that time."""
+    user, subscribed = AppUser(app.app_id, info.open_id), bool(info.subscribe)
+    return Sighting(user, app.platform, at, info.union_id, subscribed, active=False)
