@@ -8,6 +8,7 @@ import signal
 
 import uvloop
 from litestar import Litestar
+from litestar.exceptions import ImproperlyConfiguredException
 from litestar.types import ControllerRouterHandler
 
 from gateway import __version__
@@ -16,13 +17,15 @@ from gateway.app.bots import DEMO_BOT, load_bot
 from gateway.app.process import Process
 from gateway.app.sinks import secrets_of
 from gateway.app.stores import store_kind
-from gateway.app.web import make_authentication, web_routes
+from gateway.app.web import make_authentication, own_routes, web_routes
+from gateway.errors import BotError
 from gateway.http.api.document import document_route
 from gateway.http.api.routes import Parts, push_router
 from gateway.http.asgi import callback_route
 from gateway.http.callback import CallbackEndpoint
 from gateway.http.events import events_route
 from gateway.http.health import health_routes
+from gateway.http.identity.authentication import Authentication
 from gateway.http.jssdk import jssdk_route
 from gateway.http.refusals import Refusals
 from gateway.http.rsgi import GatewayApp
@@ -76,9 +79,11 @@ def create_app(settings: Settings, bot: Bot) -> GatewayApp:
         *health_routes(__version__, len(accounts), inbound.status),
         *_push_routes(settings, process),
     ]
+    authentication: Authentication | None = None
     if process.identities is not None:
         authentication = make_authentication(settings, process.identities)
         routes += web_routes(settings, process.identities, authentication)
+    routes += own_routes(bot, authentication)
     if settings.producers:
         secrets = {name: secrets_of(given) for name, given in settings.producers.items()}
         max_body = settings.events.max_body
@@ -86,13 +91,17 @@ def create_app(settings: Settings, bot: Bot) -> GatewayApp:
     if any(account.jssdk_hosts for account in settings.accounts.values()):
         routes.append(jssdk_route(process.apis.page_signers()))
 
-    litestar = Litestar(
-        routes,
-        on_startup=[start],
-        on_shutdown=[process.stop],
-        openapi_config=None,
-        logging_config=None,
-    )
+    try:
+        litestar = Litestar(
+            routes,
+            on_startup=[start],
+            on_shutdown=[process.stop],
+            openapi_config=None,
+            logging_config=None,
+        )
+    except ImproperlyConfiguredException as wrong:
+        # The gateway's own routes are sound.
+        raise BotError(f"bot.web: {wrong.detail}") from None
     return GatewayApp(litestar, endpoint, direct=settings.server.direct)
 
 

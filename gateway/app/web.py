@@ -2,14 +2,17 @@
 
 import time
 
+from litestar import Router
+from litestar.middleware import DefineMiddleware
 from litestar.types import ControllerRouterHandler
 
 from gateway.app.api_keys import make_keys
 from gateway.app.identity import Identities
-from gateway.http.identity.authentication import Authentication
+from gateway.http.identity.authentication import Authentication, SessionMiddleware
 from gateway.http.identity.cookies import Cookies
 from gateway.http.identity.people import People
 from gateway.http.identity.routes import Parts, identity_routes
+from gateway.inbound.bot import Bot
 from gateway.settings import Settings
 
 
@@ -36,3 +39,12 @@ def web_routes(
             make_keys(settings) if settings.api_keys else None,
         )
     )
+
+
+def own_routes(bot: Bot, authentication: Authentication | None) -> list[ControllerRouterHandler]:
+    """Return the bot's own routes, in which ``request.user`` is who calls; None for nobody."""
+    handlers = bot.web_handlers()
+    if not handlers:
+        return []
+    middleware = DefineMiddleware(SessionMiddleware, authentication)
+    return [Router("/", route_handlers=handlers, middleware=[middleware])]

@@ -54,7 +54,10 @@ def check(bot: str | None, config: Path | None) -> None:
     routes = loaded.routes()
     for name, given in settings.accounts.items():
         make_account(name, given)
-        click.echo(f"account {name}: {given.mode} mode, {callback_url(settings, name)}")
+        if given.token is not None:
+            click.echo(f"account {name}: {given.mode} mode, {callback_url(settings, name)}")
+        else:
+            click.echo(f"account {name}: {given.platform}, users sign in to it")
     if templates:
         click.echo(f"templates: {', '.join(templates)}")
     click.echo(f"bot {bot or DEMO_BOT}: {len(routes)} handler{'s' * (len(routes) != 1)}")

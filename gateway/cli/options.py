@@ -24,7 +24,8 @@ def config_option(function: _F) -> _F:
 
 def pick_account(settings: Settings, wanted: str | None, url: str | None) -> str:
     """Return the name of the account meant: the one named, the one in the URL, or the only one."""
-    names = list(settings.accounts)
+    # Apps that users sign in to have no callbacks.
+    names = [name for name, one in settings.accounts.items() if one.token is not None]
     last = (url or "").partition("?")[0].rstrip("/").rpartition("/")[2]
     if wanted is None and last in names:
         wanted = last

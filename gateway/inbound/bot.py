@@ -68,6 +68,7 @@ class Bot:
         self._watchers: list[Callable[[EventRoute], None]] = []
         self._middlewares: list[Middleware] = []
         self._on_error: Call | None = None
+        self._pages: list[Any] = []
         self._push: Push | None = None
         self._api_of: Callable[[str], WeChatApi] | None = None
 
@@ -200,6 +201,19 @@ class Bot:
     def _announce(self, route: EventRoute) -> None:
         for watcher in self._watchers:
             watcher(route)
+
+    def web(self, *handlers: Any) -> None:
+        """Serve route handlers of Litestar's beside the gateway's own: functions, controllers.
+
+        In them ``request.user`` is the Session of who calls, or None (gateway.web has guards). A
+        middleware finds it where the settings have an identity.secret.
+        """
+        self._pages += handlers
+
+    def web_handlers(self) -> list[Any]:
+        """Return what was given to ``web``, that of included bots too."""
+        inner = (entry.web_handlers() for entry in self._entries if isinstance(entry, Bot))
+        return [*self._pages, *chain.from_iterable(inner)]
 
     def include(self, other: Bot) -> None:
         """Put the handlers of another bot here, in its order, with its middlewares and on_error.

@@ -88,12 +88,15 @@ class SessionMiddleware(AbstractAuthenticationMiddleware):
     A cookie whose time is half over is renewed with the response.
     """
 
-    def __init__(self, app: ASGIApp, authentication: Authentication, **options: Any) -> None:
+    def __init__(self, app: ASGIApp, authentication: Authentication | None, **options: Any) -> None:
+        """Without ``authentication`` nobody is known."""
         super().__init__(app, **options)
         self._authentication = authentication
 
     async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
         """Find the session."""
+        if self._authentication is None:
+            return AuthenticationResult(None, None)
         try:
             seen = await self._authentication.seen(connection)
         except StoreDown as down:
@@ -114,9 +117,11 @@ class SessionMiddleware(AbstractAuthenticationMiddleware):
 
     async def _renew(self, scope: Scope, message: Any) -> None:
         seen = scope.get("auth")
+        if self._authentication is None or not isinstance(seen, Seen):
+            return
         headers = MutableScopeHeaders.from_message(message)
         # Where the route itself says something of cookies, such as that one is over, that counts.
-        if isinstance(seen, Seen) and "set-cookie" not in headers:
+        if "set-cookie" not in headers:
             for name, value in (
                 await self._authentication.renewing(ASGIConnection(scope), seen)
             ).items():
