@@ -2,6 +2,10 @@
 
 import re
 from contextlib import suppress
+from html import escape
+from typing import Any
+
+from litestar import MediaType, Request, get
 
 from gateway import (
     Article,
@@ -18,6 +22,7 @@ from gateway import (
     Subscribe,
     Text,
 )
+from gateway.web import Session
 
 bot = Bot()
 
@@ -91,3 +96,16 @@ async def note(message: Event) -> None:
 async def shrug(message: Message) -> str:
     """Answer anything else."""
     return "收到 (received)"
+
+
+@get("/me", media_type=MediaType.HTML, sync_to_thread=False)
+def show_me(request: Request[Session | None, Any, Any]) -> str:
+    """Greet whoever is signed in: a page of one's own beside the bot."""
+    user = request.user
+    if user is None:
+        return "<!doctype html><p>未登录 (not signed in)"
+    name = escape(user.nickname or "朋友 (friend)")
+    return f"<!doctype html><h1>你好，{name}</h1><p>person {user.person}, union id {user.union_id}"
+
+
+bot.web(show_me)

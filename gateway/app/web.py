@@ -3,8 +3,7 @@
 import time
 
 from litestar import Router
-from litestar.middleware import DefineMiddleware
-from litestar.types import ControllerRouterHandler
+from litestar.types import ASGIApp, ControllerRouterHandler
 
 from gateway.app.api_keys import make_keys
 from gateway.app.identity import Identities
@@ -46,5 +45,9 @@ def own_routes(bot: Bot, authentication: Authentication | None) -> list[Controll
     handlers = bot.web_handlers()
     if not handlers:
         return []
-    middleware = DefineMiddleware(SessionMiddleware, authentication)
+
+    def middleware(app: ASGIApp) -> ASGIApp:
+        # A function: what DefineMiddleware holds is copied with each handler, stores and all.
+        return SessionMiddleware(app, authentication)
+
     return [Router("/", route_handlers=handlers, middleware=[middleware])]

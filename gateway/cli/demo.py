@@ -31,6 +31,11 @@ port = {port}
 [push]
 templates = "{templates}"
 
+[identity]
+secret = "{identity}"
+# Plain http, on this machine alone.
+secure_cookies = false
+
 [accounts.demo]
 app_id = "{app_id}"
 app_secret = "{secret}"
@@ -94,7 +99,7 @@ async def _run(settings: Settings, config: Path, port: int, *, once: bool) -> in
     _end_by_signals()
     url = callback_url(settings, "demo", port)
     async with AsyncExitStack() as running:
-        api, wechat = await running.enter_async_context(_wechat(settings, url))
+        api, wechat = await running.enter_async_context(_wechat(settings, url, port))
         server = await running.enter_async_context(_gateway(port, api))
         session = await running.enter_async_context(aiohttp.ClientSession())
         await _ready(session, url, server)
@@ -103,6 +108,7 @@ async def _run(settings: Settings, config: Path, port: int, *, once: bool) -> in
             return 0
         if wechat is None:
             click.echo(f"{config} has no app_secret: nothing is pushed; without the file it is new")
+        _show_sign_in(settings, port, wechat)
         Console().print(
             f"\nServing at [bold]{url}[/]. In another terminal, try:\n"
             f"  {_command()} simulate text 帮助 --config {config} --url {url}\n"
@@ -126,7 +132,7 @@ def _end_by_signals() -> None:
 
 @asynccontextmanager
 async def _wechat(
-    settings: Settings, url: str
+    settings: Settings, url: str, port: int
 ) -> AsyncIterator[tuple[dict[str, str], Account | None]]:
     """Serve WeChat's API on a free port; give what says so to the gateway, and the account there.
 
@@ -137,7 +143,35 @@ async def _wechat(
         if account is not None:
             text = "{{thing1.DATA}}\n{{time2.DATA}}"
             account.templates[_TEMPLATE_ID] = Template(_TEMPLATE_ID, "关注提醒", text)
-        yield {"GATEWAY_ACCOUNTS__DEMO__API_URL": f"http://127.0.0.1:{platform.port}"}, account
+        yield _variables(settings, port, f"http://127.0.0.1:{platform.port}"), account
+
+
+def _variables(settings: Settings, port: int, platform: str) -> dict[str, str]:
+    """Return what tells the gateway where the platform is, and where it is itself."""
+    account = "GATEWAY_ACCOUNTS__DEMO__"
+    variables = {f"{account}API_URL": platform}
+    if _can_sign_in(settings):
+        variables |= {
+            f"{account}AUTHORIZE_URL": platform,
+            f"{account}SIGN_IN_HOSTS": f'["127.0.0.1:{port}"]',
+            "GATEWAY_IDENTITY__PUBLIC_URL": f"http://127.0.0.1:{port}",
+        }
+    return variables
+
+
+def _can_sign_in(settings: Settings) -> bool:
+    has_secret = settings.accounts["demo"].app_secret is not None
+    return settings.identity.secret is not None and has_secret
+
+
+def _show_sign_in(settings: Settings, port: int, wechat: Account | None) -> None:
+    if wechat is None or not _can_sign_in(settings):
+        return
+    here = f"http://127.0.0.1:{port}"
+    click.echo(
+        "\nTo sign in as a simulated user, open in a browser:\n"
+        f"  {here}/oauth/demo/authorize?scope=snsapi_userinfo&redirect={here}/me"
+    )
 
 
 @asynccontextmanager
@@ -174,7 +208,7 @@ def _write_settings(config: Path, port: int) -> None:
     templates.mkdir(parents=True, exist_ok=True)
     (templates / "welcome.toml").write_text(_TEMPLATE, encoding="utf-8")
     # Letters and digits only, as the platform makes its keys (PROTOCOL 2).
-    random = base64.b64encode(os.urandom(120), altchars=b"ab").decode()
+    random = base64.b64encode(os.urandom(156), altchars=b"ab").decode()
     text = _SETTINGS.format(
         port=port,
         templates=templates.as_posix(),
@@ -182,6 +216,7 @@ def _write_settings(config: Path, port: int) -> None:
         secret=random[90:122],
         token=random[:24],
         key=random[40:83],
+        identity=random[130:194],
     )
     config.touch(mode=0o600, exist_ok=False)
     config.write_text(text, encoding="utf-8")
