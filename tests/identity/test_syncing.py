@@ -78,6 +78,7 @@ class Side:
     transport: WeChatTransport
     budgets: MemoryBudgets
     rates: dict[str, Rate]
+    tokens: MemoryTokens = field(default_factory=MemoryTokens)
     numbers: "count[int]" = field(default_factory=count)
 
     async def pass_time(self, seconds: float) -> None:
@@ -90,7 +91,7 @@ class Side:
         quick = Retries(tries=2, base=0.0, cap=0.0)
         bare = WeChatApi(self.transport, None, quick)
         source = StableToken(bare, Credentials(OFFICIAL, secret(OFFICIAL)), self.apps.clock)
-        tokens = Tokens(OFFICIAL, source, MemoryTokens(), clock=self.apps.clock)
+        tokens = Tokens(OFFICIAL, source, self.tokens, clock=self.apps.clock)
         limits = CallLimits(
             "main", self.budgets, self.rates, clock=self.apps.clock, sleep=self.pass_time
         )
@@ -413,6 +414,8 @@ def test_what_passes_is_tried_again_and_what_does_not_is_raised_and_gone_on_from
     tmp_path: Path,
 ) -> None:
     async def scenario(one: Side) -> None:
+        # The faults do not meet what the token is fetched with.
+        await one.broken_off(0)
         one.apps.faults.rates = {ApiFault.BUSY: 0.3, ApiFault.RESET_AFTER: 0.1}
         watching = Watching()
         assert (await one.sync(watching).run()).after == (2350, 2350)

@@ -1,0 +1,166 @@
+"""Forgetting a person: all that is kept of them, in every store, their identities last.
+
+So a run that was broken off can be repeated: until all else is gone, it is known whose it was.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple, Protocol
+
+from gateway.identity.directory import ids_of
+from gateway.identity.people import AppUser, Person
+from gateway.identity.places import Places
+from gateway.identity.ports import Secret
+from gateway.identity.session import Session
+from gateway.identity.syncing import checkpoint_name
+from gateway.outbound.jobs import Wanted
+
+COUNTED: Final = 1000
+"""Callbacks that are counted before; there may be more."""
+
+
+class Forgets(Protocol):
+    """Whatever has open ids in it: the dead letters."""
+
+    async def erase(self, account: str, open_id: str) -> int:
+        """Remove all that is of a user; return how much that was."""
+
+
+class Messages(Forgets, Protocol):
+    """What was pushed: JobRecords."""
+
+    async def count(self, wanted: Wanted) -> int:
+        """Return how many are meant."""
+
+
+class Callbacks(Forgets, Protocol):
+    """What came: the Archive."""
+
+    async def of_user(self, account: str, open_id: str, limit: int) -> Sequence[Any]:
+        """Return what came from a user."""
+
+
+class Elsewhere(NamedTuple):
+    """What is kept of users beside their identities, by account and open id."""
+
+    messages: Messages
+    callbacks: Callbacks
+    dead_letters: Forgets
+
+
+class People(Protocol):
+    """What is asked of the store of people: IdentityStore, SecretStore and Checkpoints."""
+
+    async def person(self, id_: str) -> Person | None:
+        """Return a person by their id, or by one that was theirs before a merge."""
+
+    async def erase(self, id_: str) -> Person | None:
+        """Remove a person with all that is kept there of them; return who that was."""
+
+    async def secrets(self, users: Sequence[AppUser]) -> list[Secret]:
+        """Return all that these users have."""
+
+    async def checkpoint(self, name: str) -> bytes | None:
+        """Return what was noted last."""
+
+    async def note_checkpoint(self, name: str, noted: bytes | None) -> None:
+        """Note how far it is; None when it is done."""
+
+
+class Ends(Protocol):
+    """What is asked of sessions: Sessions."""
+
+    async def of(self, people: Sequence[str]) -> list[Session]:
+        """Return the sessions of people."""
+
+    async def end_all(self, people: Sequence[str]) -> int:
+        """End all sessions of people; return how many there were."""
+
+
+class Holdings(NamedTuple):
+    """How much is kept of a person."""
+
+    identities: int
+    tags: int
+    roles: int
+    consents: int
+    secrets: int
+    sessions: int
+    messages: int
+    callbacks: int
+    """Up to COUNTED of each account and open id."""
+
+
+class Erased(NamedTuple):
+    """How much was removed."""
+
+    identities: int
+    sessions: int
+    messages: int
+    callbacks: int
+    dead_letters: int
+
+
+class Eraser:
+    """Forgets people."""
+
+    def __init__(self, store: People, sessions: Ends, elsewhere: Elsewhere, places: Places) -> None:
+        self._store = store
+        self._sessions = sessions
+        self._elsewhere = elsewhere
+        self._places = places
+
+    async def look(self, person: Person) -> Holdings:
+        """Return how much is kept; of dead letters nobody knows before whose they are."""
+        users = [one.user for one in person.identities]
+        messages = callbacks = 0
+        for account, open_id in self._places.of(sorted(users)):
+            wanted = Wanted(account=account, to=open_id)
+            messages += await self._elsewhere.messages.count(wanted)
+            callbacks += len(await self._elsewhere.callbacks.of_user(account, open_id, COUNTED))
+        return Holdings(
+            identities=len(users),
+            tags=len(person.tags),
+            roles=len(person.roles),
+            consents=len(person.consents),
+            secrets=len(await self._store.secrets(users)),
+            sessions=len(await self._sessions.of(ids_of(person))),
+            messages=messages,
+            callbacks=callbacks,
+        )
+
+    def unknown_apps(self, person: Person) -> list[str]:
+        """Return the app ids of a person that no account has: nothing else is found by them."""
+        return self._places.unknown(one.user for one in person.identities)
+
+    async def erase(self, id_: str) -> Erased | None:
+        """Remove all that is kept of a person; None where there is nobody. Raises StoreDown."""
+        person = await self._store.person(id_)
+        if person is None:
+            return None
+        ended = await self._sessions.end_all(ids_of(person))
+        users = {one.user for one in person.identities}
+        counts = await self._forget(users)
+        gone = await self._store.erase(person.id)
+        if gone is not None:
+            # What became theirs in the meantime, by a merge or a sign-in.
+            late = {one.user for one in gone.identities} - users
+            counts = [a + b for a, b in zip(counts, await self._forget(late), strict=True)]
+            users |= late
+            ended += await self._sessions.end_all(ids_of(gone))
+        return Erased(len(users), ended, *counts)
+
+    async def _forget(self, users: Iterable[AppUser]) -> list[int]:
+        """Remove what there is elsewhere; return how much, in the order of Elsewhere."""
+        counts = [0] * len(self._elsewhere)
+        for account, open_id in self._places.of(sorted(users)):
+            for number, place in enumerate(self._elsewhere):
+                counts[number] += await place.erase(account, open_id)
+            await self._forget_checkpoint(account, open_id)
+        return counts
+
+    async def _forget_checkpoint(self, account: str, open_id: str) -> None:
+        """Let a run that was broken off begin anew where its note of the place has the open id."""
+        name = checkpoint_name(account)
+        noted = await self._store.checkpoint(name)
+        if noted is not None and open_id.encode() in noted:
+            await self._store.note_checkpoint(name, None)
