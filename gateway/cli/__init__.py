@@ -15,6 +15,7 @@ from gateway.cli.serve import serve
 from gateway.cli.simulate import simulate
 from gateway.cli.templates import templates
 from gateway.cli.token import token
+from gateway.cli.users import users
 from gateway.cli.worker import worker
 from gateway.errors import GatewayError
 
@@ -33,6 +34,7 @@ def gateway() -> None:
     gateway inbox status                what waits to be handled, and what failed
     gateway push template NAME --to …   send a message to a user; `push batch`: to any number
     gateway push outcomes               what became of those that were sent
+    gateway users find --account NAME   who somebody is; `users erase ID`: forget them
     gateway migrate                     make or renew the tables in Postgres
     gateway simulate text "你好"         send it what WeChat would send
     gateway simulate platform           be WeChat's API, on this machine
@@ -44,7 +46,7 @@ def gateway() -> None:
 
 
 for command in (
-    *(serve, worker, inbox, push, migrate, token, templates, simulate),
+    *(serve, worker, inbox, push, users, migrate, token, templates, simulate),
     *(api_key, check, doctor, settings, demo, version),
 ):
     gateway.add_command(command)

@@ -25,16 +25,18 @@ COMMANDS = list(_commands(gateway))
 
 
 def test_the_commands_are_those_that_were_promised() -> None:
-    own = "serve worker inbox push migrate token templates simulate check doctor settings demo"
+    own = "serve worker inbox push users migrate token templates simulate check doctor settings"
     simulated = "text image voice video shortvideo location link event verify platform"
+    people = "sync show find merges count grant revoke tag sessions sign-out export erase"
     pushing = "template text batch show list status outcomes cancel retry resume dead-letters"
     assert set(COMMANDS) == {
         (),
-        *((name,) for name in (*own.split(), "version")),
+        *((name,) for name in (*own.split(), "demo", "version")),
         *(("simulate", name) for name in simulated.split()),
         *(("inbox", name) for name in ("status", "dead-letters", "retry", "discard")),
         *(("push", name) for name in pushing.split()),
         *(("push", "dead-letters", name) for name in ("list", "show", "retry", "discard")),
+        *(("users", name) for name in people.split()),
         *(("token", name) for name in ("status", "refresh")),
         *(("api-key",), ("api-key", "new")),
         *(("templates", name) for name in ("check", "preview", "show")),
