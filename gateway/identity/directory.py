@@ -56,7 +56,10 @@ class Directory:
 
     def note(self, user: AppUser, platform: Platform, at: float) -> None:
         """Note that a user did something; stored soon, with what others did."""
-        if len(self._noted) < MAX_NOTED:
+        known = self._noted.get(user)
+        if known is None and len(self._noted) >= MAX_NOTED:
+            return
+        if known is None or known[1] < at:
             self._noted[user] = (platform, at)
 
     async def whoever(self, user: AppUser, platform: Platform) -> Person:

@@ -34,6 +34,9 @@ class Opened(NamedTuple):
     session: Session
     token: str
 
+    def __repr__(self) -> str:
+        return f"Opened({self.session!r})"
+
 
 class Seen(NamedTuple):
     """A session that was found by its token."""
@@ -139,9 +142,9 @@ class Sessions:
         """
         at, session, span = self._clock(), seen.session, self._lifetimes.session
         until = min(at + span, session.ends_at)
-        if until <= seen.token_expires_at or not (now or seen.token_expires_at - at < span / 2):
+        if int(until) <= seen.token_expires_at or not (now or seen.token_expires_at - at < span / 2):
             return None
-        if until - session.expires_at >= 1:
+        if now or until - session.expires_at >= 1:
             # Else another of its user's requests did it just now.
             session = replace(await rights.of(session), seen_at=at, expires_at=until)
             if not await self._store.change(session):
