@@ -165,6 +165,7 @@ def test_a_renewal_brings_what_its_person_has_by_now(tmp_path: Path) -> None:
         user = AppUser(opened.session.app_id, opened.session.open_id)
         seen = Sighting(user, office.web().app.platform, office.apps.clock(), "oUnion1")
         await office.store.see([seen])
+        office.apps.clock.offset += 2
         seen_now = await office.sessions.find(opened.token)
         renewed = await office.sessions.renew(seen_now, office.directory, now=True)
         assert renewed is not None
