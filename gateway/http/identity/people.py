@@ -12,7 +12,7 @@ from litestar.status_codes import HTTP_200_OK
 
 from gateway.errors import ApiError, PushRefused
 from gateway.http.api.asking import Ask, Bodies
-from gateway.http.api.keys import ApiKey, Scope
+from gateway.http.api.keys import ApiKey, Forbidden, Scope
 from gateway.http.api.problems import RETRY_AFTER, Problem
 from gateway.http.identity.responses import NO_STORE
 from gateway.http.identity.views import (
@@ -161,7 +161,8 @@ def finding_routes(ask: Ask, desk: PeopleDesk, bodies: Bodies) -> list[HTTPRoute
     @get("/identities/merges")
     async def merges(request: Asked) -> Response[list[MergeView]]:
         """List which open ids turned out to be another person's, oldest first."""
-        ask(request, Scope.READ_PEOPLE).one_account(None)
+        if ask(request, Scope.READ_PEOPLE).accounts:
+            raise Forbidden("accounts: this key is for some; merges are told to those for all")
         return Response(await desk.merges(request.query_params), headers=NO_STORE)
 
     @get("/identities/{id_:str}/sessions")
