@@ -28,7 +28,7 @@ SITE: Final = "wx00000000000000d1"
 SETTINGS: Final = """\
 [identity]
 secret = "not-a-secret-of-anybody-0123456789"
-public_url = "http://127.0.0.1:{port}"
+public_url = "http://127.0.0.1:{front}"
 secure_cookies = false
 {identity}
 [identity.roles]
@@ -42,7 +42,7 @@ encoding_aes_key = "{aes_key}"
 app_secret = "secret-of-main"
 api_url = "http://127.0.0.1:{wechat}"
 authorize_url = "http://127.0.0.1:{wechat}"
-sign_in_hosts = ["127.0.0.1:{port}", "127.0.0.1:{shop}"]
+sign_in_hosts = ["127.0.0.1:{port}", "127.0.0.1:{front}", "127.0.0.1:{shop}"]
 tenant = "shop"
 
 [accounts.mini]
@@ -137,8 +137,8 @@ class Browser:
 
     def begin(self, account: str = "main", **query: str) -> Answer:
         """Begin to sign in."""
-        query = {"redirect": f"{self.place.url}/session", **query}
-        return self.go(f"{self.place.url}/oauth/{account}/authorize?{urlencode(query)}")
+        query = {"redirect": f"{self.place.front}/session", **query}
+        return self.go(f"{self.place.front}/oauth/{account}/authorize?{urlencode(query)}")
 
     def agree(self, leave: Answer, person: str | None = None) -> str:
         """Agree at WeChat's page; return the address that it leads back to."""
@@ -147,7 +147,7 @@ class Browser:
         asked = dict(pair.split("=", 1) for pair in page.query.split("&"))
         app = {"appid": asked["appid"], "scope": asked["scope"]}
         code = self.place.control("code", **app, **({"person": person} if person else {}))["code"]
-        back = f"{self.place.url}/oauth/{'site' if app['appid'] == SITE else 'main'}/callback"
+        back = f"{self.place.front}/oauth/{'site' if app['appid'] == SITE else 'main'}/callback"
         assert quote(back, safe="") == asked["redirect_uri"]
         return f"{back}?code={code}&state={asked['state']}"
 
@@ -172,6 +172,8 @@ class Place:
     folder: Path
     shop: int
     """The port of a shop of its own, that nobody listens on until a test does."""
+    front: str
+    """Where browsers find the gateway."""
 
     @property
     def url(self) -> str:
@@ -232,11 +234,16 @@ class Place:
 
 @contextmanager
 def place(
-    folder: Path, kind: str = "rsgi", *, servers: bool = False, identity: str = ""
+    folder: Path,
+    kind: str = "rsgi",
+    *,
+    servers: bool = False,
+    identity: str = "",
+    front: int = 0,
 ) -> Iterator[Place]:
     """Run both; over Redis and Postgres with ``servers``, else over SQLite.
 
-    ``identity`` is more for that section of the settings.
+    ``identity`` is more for that section of the settings; ``front`` the port of a proxy before it.
     """
     with ExitStack() as running:
         store = ""
@@ -248,6 +255,7 @@ def place(
         port, wechat, shop = free_port(), free_port(), free_port()
         settings = SETTINGS.format(
             port=port,
+            front=front or port,
             wechat=wechat,
             shop=shop,
             store=store,
@@ -264,7 +272,8 @@ def place(
         )
         (folder / "gateway.toml").write_text(settings, encoding="utf-8")
         wechat_server = running.enter_context(platform(folder, wechat, port))
-        here = Place(start(kind, folder, settings, port), wechat_server, folder, shop)
+        server, url = start(kind, folder, settings, port), f"http://127.0.0.1:{front or port}"
+        here = Place(server, wechat_server, folder, shop, url)
         try:
             wait_until_ready(here.server)
             yield here
