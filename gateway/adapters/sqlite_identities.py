@@ -142,7 +142,7 @@ class SqliteIdentities(SqliteUserSecrets):
     async def answer(self, consents: Sequence[Consent]) -> None:
         """Keep what users answered."""
         rows = [(*user, *others) for user, *others in latest_consents(consents)]
-        await self._write(lambda database: database.executemany(_ANSWER, rows))
+        await self._change(_ANSWER, rows)
 
     async def person(self, id_: str) -> Person | None:
         """Return a person by their id, or by one that was theirs before a merge."""
@@ -200,17 +200,15 @@ class SqliteIdentities(SqliteUserSecrets):
     async def settle(self, numbers: Sequence[int]) -> None:
         """Note that sessions follow these merges."""
         statement = "UPDATE identity_merges SET settled = 1 WHERE number = ?"
-        rows = [(number,) for number in numbers]
-        await self._write(lambda database: database.executemany(statement, rows))
+        await self._change(statement, [(number,) for number in numbers])
 
     async def unfollow(self, app_id: str, before: float, at: float) -> int:
         """Note that those do not follow an app, whose following was seen before that time only."""
-        given = (app_id, before, at)
-        return await self._write(lambda database: database.execute(_UNFOLLOW, given).rowcount)
+        return await self._change(_UNFOLLOW, [(app_id, before, at)])
 
     async def forget_profile(self, users: Sequence[AppUser]) -> None:
         """Remove names and pictures."""
-        await self._write(lambda database: database.executemany(_FORGET, users))
+        await self._change(_FORGET, users)
         await self._file.run(shorten_log)
 
     async def erase(self, id_: str) -> Person | None:

@@ -31,8 +31,7 @@ class SqliteUserSecrets:
 
     async def keep_secret(self, secret: Secret) -> None:
         """Keep one, in place of any other of this user and kind."""
-        row = (*secret.user, *secret[1:])
-        await self._write(lambda database: database.execute(_KEEP, row))
+        await self._change(_KEEP, [(*secret.user, *secret[1:])])
 
     async def secret(self, user: AppUser, kind: str) -> Secret | None:
         """Return one, though its time may be over."""
@@ -52,8 +51,7 @@ class SqliteUserSecrets:
 
     async def prune_secrets(self, before: float) -> int:
         """Remove those whose time was over before that."""
-        removal = "DELETE FROM user_secrets WHERE until < ?"
-        return await self._write(lambda database: database.execute(removal, (before,)).rowcount)
+        return await self._change("DELETE FROM user_secrets WHERE until < ?", [(before,)])
 
     async def checkpoint(self, name: str) -> bytes | None:
         """Return what was noted last."""
@@ -65,14 +63,15 @@ class SqliteUserSecrets:
 
     async def note_checkpoint(self, name: str, noted: bytes | None) -> None:
         """Note how far it is."""
-        removal = "DELETE FROM checkpoints WHERE name = ?"
-        await self._write(
-            lambda database: (
-                database.execute(removal, (name,))
-                if noted is None
-                else database.execute(_NOTE, (name, noted))
-            )
-        )
+        if noted is None:
+            await self._change("DELETE FROM checkpoints WHERE name = ?", [(name,)])
+        else:
+            await self._change(_NOTE, [(name, noted)])
+
+    async def _change(self, statement: str, rows: Sequence[Sequence[object]]) -> int:
+        """Do the statement with each of the rows; return how many rows of its table it changed."""
+        # The cursor stays in its thread: let go of elsewhere, it would reset the statement in use.
+        return await self._write(lambda database: database.executemany(statement, rows).rowcount)
 
     async def _write(self, change: Callable[[sqlite3.Connection], _T]) -> _T:
         """Make a change in a transaction of its own, which is on the disk behind it."""

@@ -262,10 +262,9 @@ def _following(facts: Facts) -> tuple[bool | None, float]:
     return facts.subscribed, facts.subscribed_at
 
 
-def _profile(facts: Facts) -> tuple[str, str] | None:
-    if facts.nickname is None and facts.avatar is None:
-        return None
-    return facts.nickname or "", facts.avatar or ""
+def _profile(facts: Facts) -> tuple[bool, str, bool, str]:
+    name, avatar = facts.nickname, facts.avatar
+    return name is not None, name or "", avatar is not None, avatar or ""
 
 
 def _counts(at: float, value: Any, other_at: float, other: Any) -> bool:
