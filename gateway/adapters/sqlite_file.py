@@ -99,12 +99,3 @@ def rollback(database: sqlite3.Connection) -> None:
     """Undo what is not committed, if anything."""
     if database.in_transaction:
         database.execute("ROLLBACK")
-
-
-def shorten_log(database: sqlite3.Connection) -> None:
-    """Bring all that was written into the file itself, and leave nothing in its log.
-
-    Whoever reads or writes at this moment is waited for; where that takes too long, the log is
-    written over later on.
-    """
-    database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -1,4 +1,3 @@
-# ruff: noqa: S608  # statements are put together from constants only
 """People and their open ids, in the SQLite file: for the processes of one machine.
 
 Whoever looks somebody up does so on a connection and in a thread of its own, and waits for no
@@ -6,63 +5,19 @@ write.
 """
 
 import sqlite3
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
-from gateway.adapters.sqlite_file import SqliteFile, shorten_log
-from gateway.adapters.sqlite_people import (
-    BY_ID,
-    BY_UNION,
-    BY_USER,
-    FACTS,
-    SCHEMA,
-    facts_of,
-    read_person,
-)
+from gateway.adapters.sqlite_erasing import erase_person, erase_user, traces_of
+from gateway.adapters.sqlite_file import SqliteFile
+from gateway.adapters.sqlite_people import BY_ID, BY_UNION, BY_USER, SCHEMA, read_person
+from gateway.adapters.sqlite_sightings import learn, write
 from gateway.adapters.sqlite_user_secrets import SqliteUserSecrets
-from gateway.identity.merging import Facts, Kept, Plan, Planner, fold, join, latest_consents
+from gateway.adapters.sqlite_wiping import shorten_log, wipe
+from gateway.identity.merging import latest_consents
 from gateway.identity.people import AppUser, Consent, Merge, Person, Sighting
 
-_T = TypeVar("_T")
-
-_AT_A_STRETCH: Final = 8
-_PAUSE_SECONDS: Final = 0.0001
-"""Long enough for another thread to wake up."""
-
-_KNOWN: Final = f"SELECT person, {FACTS} FROM identities WHERE app_id = ? AND open_id = ?"
-_SIZE: Final = "SELECT COUNT(*) FROM identities WHERE person = ?"
-_KEEP: Final = (
-    f"INSERT INTO identities (app_id, open_id, person, {FACTS}) "
-    f"VALUES (?, ?, ?{', ?' * len(Facts._fields)}) ON CONFLICT (app_id, open_id) DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in ("person", *Facts._fields))
-)
-# Where only these are set, no index is written.
-_IN_NO_INDEX: Final = tuple(
-    one for one in Facts._fields if one not in ("subscribed", "subscribed_at")
-)
-_TOUCH: Final = (
-    "UPDATE identities SET "
-    + ", ".join(f"{name} = ?{place}" for place, name in enumerate(_IN_NO_INDEX, 3))
-    + " WHERE app_id = ?1 AND open_id = ?2"
-)
-_GONE: Final = (
-    """
-    INSERT INTO person_roles SELECT :person, role FROM person_roles WHERE person = :former
-    ON CONFLICT DO NOTHING
-    """,
-    "DELETE FROM person_roles WHERE person = :former",
-    "UPDATE former_people SET person = :person WHERE person = :former",
-    "INSERT INTO former_people (id, person) VALUES (:former, :person)",
-    "DELETE FROM people WHERE id = :former",
-)
-"""What becomes of somebody who is somebody else, but for their open ids."""
-
-_MERGED: Final = (
-    "INSERT INTO identity_merges (at, app_id, open_id, former, person, whole) "
-    "VALUES (?, ?, ?, ?, ?, ?)"
-)
 _ANSWER: Final = """
 INSERT INTO identity_consents (app_id, open_id, template_id, accepted, at)
 SELECT ?1, ?2, ?3, ?4, ?5
@@ -101,14 +56,6 @@ _FORGET: Final = (
     "UPDATE identities SET nickname = NULL, avatar = NULL, profile_at = profile_at + 0.000001 "
     "WHERE app_id = ? AND open_id = ? AND NOT (nickname IS NULL AND avatar IS NULL)"
 )
-_OF_USER: Final = (
-    "identity_tags",
-    "identity_consents",
-    "user_secrets",
-    "identity_merges",
-    "identities",
-)
-"""The tables that have an open id in them."""
 
 
 class SqliteIdentities(SqliteUserSecrets):
@@ -120,6 +67,7 @@ class SqliteIdentities(SqliteUserSecrets):
         ``new_id`` returns the id of a new person, another one each time.
         """
         super().__init__(SqliteFile(path, timeout, SCHEMA))
+        self._path = path
         self._reader = SqliteFile(path, timeout, SCHEMA)
         self._new_id = new_id
 
@@ -130,12 +78,11 @@ class SqliteIdentities(SqliteUserSecrets):
 
         def see(database: sqlite3.Connection) -> list[str]:
             # What can be done before is not done while others wait to write.
-            learned = fold(_with_pauses(sightings))
+            learned = learn(sightings)
             self._file.begin(database, durable=True)
-            made = _planned(database, learned, self._new_id)
-            _carry_out(database, made)
+            owners = write(database, learned, self._new_id)
             database.execute("COMMIT")
-            return [made.owners[one.user] for one in sightings]
+            return [owners[one.user] for one in sightings]
 
         return await self._file.run(see)
 
@@ -213,13 +160,19 @@ class SqliteIdentities(SqliteUserSecrets):
 
     async def erase(self, id_: str) -> Person | None:
         """Remove a person with all that is kept here of them; return who that was."""
-        return await self._erase(
-            lambda database: _erased(database, read_person(database, BY_ID, (id_,)))
+        person = await self._write(
+            lambda database: erase_person(database, read_person(database, BY_ID, (id_,)))
         )
+        if person is not None:
+            await self._wipe(traces_of(person))
+        return person
 
     async def erase_user(self, user: AppUser) -> Person | None:
         """Remove one open id with all that hangs on it; return the person as they were before."""
-        return await self._erase(lambda database: _erased_user(database, user))
+        person = await self._write(lambda database: erase_user(database, user))
+        is_last = person is not None and len(person.identities) == 1
+        await self._wipe(traces_of(person) if person is not None and is_last else [user.open_id])
+        return person
 
     async def count(self) -> tuple[int, int]:
         """Return how many people there are, and how many open ids."""
@@ -233,94 +186,5 @@ class SqliteIdentities(SqliteUserSecrets):
         await self._reader.close()
         await self._file.close()
 
-    async def _erase(self, erase: Callable[[sqlite3.Connection], Person | None]) -> Person | None:
-        person = await self._write(erase)
-        await self._file.run(shorten_log)
-        return person
-
-
-def _planned(
-    database: sqlite3.Connection, learned: dict[AppUser, Facts], new_id: Callable[[], str]
-) -> Plan:
-    """Return what is to be written where this is learned, within a transaction."""
-
-    def bearer_of(union_id: str) -> str | None:
-        found = database.execute(BY_UNION, (union_id,)).fetchone()
-        return None if found is None else str(found[0])
-
-    def size_of(person: str) -> int:
-        return int(database.execute(_SIZE, (person,)).fetchone()[0])
-
-    planner = Planner(bearer_of, size_of, new_id)
-    for user in _with_pauses(sorted(learned)):
-        row = database.execute(_KNOWN, user).fetchone()
-        known = None if row is None else Kept(row[0], facts_of(row[1:]))
-        facts = learned[user] if known is None else join(known.facts, learned[user])
-        planner.take(user, facts, known)
-    return planner.plan
-
-
-def _with_pauses(items: Iterable[_T]) -> Iterator[_T]:
-    """Yield the items, and let other threads go on now and then.
-
-    Statements let go of the interpreter, but for so short a time that others do not notice: they
-    would get it every 5 ms only, and lookups of this process would take as long.
-    """
-    for place, item in enumerate(items):
-        if place % _AT_A_STRETCH == _AT_A_STRETCH - 1:
-            time.sleep(_PAUSE_SECONDS)
-        yield item
-
-
-def _touched(user: AppUser, facts: Facts) -> tuple[str | float | None, ...]:
-    platform, platform_at, union_id, union_at, _, _, *others = facts
-    return (*user, platform, platform_at, union_id, union_at, *others)
-
-
-def _carry_out(database: sqlite3.Connection, made: Plan) -> None:
-    gone = [{"former": former, "person": person} for former, person in made.gone.items()]
-    for statement in _GONE:
-        database.executemany(statement, gone)
-    renamed = [(union_id, id_) for id_, union_id in made.renamed.items()]
-    rename = "UPDATE people SET union_id = ? WHERE id = ?"
-    # In two steps: of two people, the one may get what the other had.
-    database.executemany(rename, [(None, id_) for _, id_ in renamed])
-    database.executemany(rename, renamed)
-    database.executemany("INSERT INTO people VALUES (?, ?)", made.made.items())
-    changed = _with_pauses(made.changed.items())
-    database.executemany(_KEEP, ((*user, kept.person, *kept.facts) for user, kept in changed))
-    touched = _with_pauses(made.touched.items())
-    database.executemany(_TOUCH, (_touched(user, facts) for user, facts in touched))
-    merges = [(at, *user, *others) for at, user, *others in made.merges]
-    database.executemany(_MERGED, merges)
-
-
-def _erased(database: sqlite3.Connection, person: Person | None) -> Person | None:
-    """Remove somebody; return who that was."""
-    if person is None:
-        return None
-    ids = [(id_,) for id_ in (person.id, *person.former_ids)]
-    _remove_users(database, [one.user for one in person.identities])
-    for statement in (
-        "DELETE FROM identity_merges WHERE former = ?1 OR person = ?1",
-        "DELETE FROM former_people WHERE id = ?1",
-        "DELETE FROM person_roles WHERE person = ?1",
-        "DELETE FROM people WHERE id = ?1",
-    ):
-        database.executemany(statement, ids)
-    return person
-
-
-def _erased_user(database: sqlite3.Connection, user: AppUser) -> Person | None:
-    person = read_person(database, BY_USER, user)
-    if person is not None and len(person.identities) == 1:
-        return _erased(database, person)
-    # Of one that was never seen there may be secrets.
-    _remove_users(database, [user])
-    return person
-
-
-def _remove_users(database: sqlite3.Connection, users: Iterable[AppUser]) -> None:
-    for user in users:
-        for table in _OF_USER:
-            database.execute(f"DELETE FROM {table} WHERE app_id = ? AND open_id = ?", user)
+    async def _wipe(self, traces: Iterable[str]) -> None:
+        await self._file.run(lambda database: wipe(database, self._path, traces))
