@@ -83,6 +83,20 @@ async def show_context(message: Text, context: Context) -> str:
     return f"{context.account.name} {context.attempt} {context.trace_id} {tenant}"
 
 
+@bot.on(Text, content="who am i")
+async def who_am_i(message: Text, context: Context) -> str:
+    """Tell who wrote, asked twice."""
+    person = await context.identity()
+    assert await context.identity() is person
+    return f"you are {person.id} of {len(person.identities)} {' '.join(person.tags)}"
+
+
+@bot.on(Text, content="who was i", background=True)
+async def who_was_i(message: Text, context: Context) -> None:
+    """Leave a line that tells who wrote."""
+    _note(f"identity {(await context.identity()).id}")
+
+
 @bot.on(Text, content="flaky")
 async def flaky(message: Text, context: Context) -> str:
     """Fail at first."""
