@@ -142,7 +142,7 @@ class Sessions:
         """
         at, session, span = self._clock(), seen.session, self._lifetimes.session
         until = min(at + span, session.ends_at)
-        if int(until) <= seen.token_expires_at or not (now or seen.token_expires_at - at < span / 2):
+        if int(until) <= seen.token_expires_at or not (now or self.is_due(seen)):
             return None
         if now or until - session.expires_at >= 1:
             # Else another of its user's requests did it just now.
@@ -152,6 +152,10 @@ class Sessions:
                 return None
             self._keep(session.id, session, at)
         return Opened(session, self._tokens.sign(session))
+
+    def is_due(self, seen: Seen) -> bool:
+        """Tell whether half of a token's time is over."""
+        return seen.token_expires_at - self._clock() < self._lifetimes.session / 2
 
     async def end(self, sessions: Sequence[str]) -> int:
         """End sessions by their ids: at once here, within the cache's time elsewhere."""

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from litestar.connection import ASGIConnection
 from litestar.datastructures import MutableScopeHeaders
@@ -10,7 +10,7 @@ from litestar.enums import ScopeType
 from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
 from litestar.handlers import BaseRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from gateway.errors import StoreDown
 from gateway.http.identity.cookies import Cookies
@@ -33,21 +33,26 @@ class Authentication:
         """``clock`` gives Unix seconds."""
         self.sessions = sessions
         self.cookies = cookies
+        self._cookie = cookies.session.encode()
         self._rights = rights
         self._clock = clock
 
-    async def seen(self, connection: Connection) -> Seen | None:
+    async def seen(self, scope: HTTPScope) -> Seen | None:
         """Return the session of a request; None where it brings none that holds.
 
         Where there is an Authorization header, that counts and no cookie. Raises StoreDown.
         """
-        token = self._token(connection)
-        if token is None:
+        token = self._token(scope)
+        if not token:
             return None
         try:
             return await self.sessions.find(token)
         except TokenRefused:
             return None
+
+    def is_due(self, seen: Seen) -> bool:
+        """Tell whether it is time for a new token."""
+        return self.sessions.is_due(seen)
 
     async def renewed(self, seen: Seen, *, now: bool = False) -> Opened | None:
         """Return what its user gets in place of their token, where it is time, or ``now``."""
@@ -58,28 +63,45 @@ class Authentication:
             _log.warning("session not renewed: %s", down)
             return None
 
-    async def renewing(self, connection: Connection, seen: Seen) -> dict[str, str]:
+    async def renewing(self, scope: HTTPScope, seen: Seen) -> dict[str, str]:
         """Return the headers that renew the cookie of who calls, where it is time."""
-        if not self.by_cookie(connection):
+        if not self.is_due(seen) or not by_cookie(scope):
             return {}
         opened = await self.renewed(seen)
         return {} if opened is None else {"set-cookie": self.cookie_of(opened)}
-
-    def by_cookie(self, connection: Connection) -> bool:
-        """Tell whether a request brings its token in a cookie, so that a new one goes there too."""
-        return "authorization" not in connection.headers
 
     def cookie_of(self, opened: Opened) -> str:
         """Return the Set-Cookie that brings a session's token."""
         seconds = opened.session.expires_at - self._clock()
         return self.cookies.signed_in(opened.token, seconds).to_header(header="")
 
-    def _token(self, connection: Connection) -> str | None:
-        authorization = connection.headers.get("authorization")
-        if authorization is None:
-            return connection.cookies.get(self.cookies.session)
-        scheme, _, token = authorization.partition(" ")
-        return token.strip() if scheme.lower() == "bearer" else None
+    def _token(self, scope: HTTPScope) -> str:
+        """Return the token of a request; empty where it brings none.
+
+        By hand: a request's headers and cookies, made to be asked more of, take ten times as long.
+        """
+        cookie = b""
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                scheme, _, token = value.partition(b" ")
+                return token.strip().decode("latin-1") if scheme.lower() == b"bearer" else ""
+            if name == b"cookie":
+                cookie = cookie or _value_in(value, self._cookie)
+        return cookie.decode("latin-1")
+
+
+def by_cookie(scope: HTTPScope) -> bool:
+    """Tell whether a request brings its token in a cookie, so that a new one goes there too."""
+    return all(name != b"authorization" for name, _ in scope["headers"])
+
+
+def _value_in(cookies: bytes, name: bytes) -> bytes:
+    """Return the value of a cookie in a header (RFC 6265, 4.2)."""
+    for pair in cookies.split(b";"):
+        key, _, value = pair.partition(b"=")
+        if key.strip() == name:
+            return value.strip().strip(b'"')
+    return b""
 
 
 class SessionMiddleware(AbstractAuthenticationMiddleware):
@@ -98,7 +120,7 @@ class SessionMiddleware(AbstractAuthenticationMiddleware):
         if self._authentication is None:
             return AuthenticationResult(None, None)
         try:
-            seen = await self._authentication.seen(connection)
+            seen = await self._authentication.seen(cast("HTTPScope", connection.scope))
         except StoreDown as down:
             _log.error("nobody is known: %s", down)
             raise
@@ -122,9 +144,8 @@ class SessionMiddleware(AbstractAuthenticationMiddleware):
         headers = MutableScopeHeaders.from_message(message)
         # Where the route itself says something of cookies, such as that one is over, that counts.
         if "set-cookie" not in headers:
-            for name, value in (
-                await self._authentication.renewing(ASGIConnection(scope), seen)
-            ).items():
+            renewing = self._authentication.renewing(cast("HTTPScope", scope), seen)
+            for name, value in (await renewing).items():
                 headers.add(name, value)
 
 

@@ -64,7 +64,7 @@ class SignInsByCode:
     async def phone(self, request: Asked) -> Response[PhoneView]:
         """Return the phone number that who is signed in lets their mini program have."""
         one = self._found(request, Platform.MINI_PROGRAM)
-        seen = await self._authentication.seen(request)
+        seen = await self._authentication.seen(request.scope)
         if seen is None or seen.session.account != one.app.name:
             raise Problem(401, "not signed in to this account", {"www-authenticate": "Bearer"})
         code = await self._code(request)

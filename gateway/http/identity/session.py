@@ -7,7 +7,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
 
 from gateway.http.api.problems import Problem
-from gateway.http.identity.authentication import Authentication
+from gateway.http.identity.authentication import Authentication, by_cookie
 from gateway.http.identity.responses import NO_STORE, empty
 from gateway.http.identity.views import (
     SessionEntry,
@@ -33,7 +33,7 @@ class OwnSessions:
     async def show(self, request: Asked) -> Response[SessionView]:
         """Return who is signed in."""
         seen = await self._seen(request)
-        headers = {**NO_STORE, **await self._authentication.renewing(request, seen)}
+        headers = {**NO_STORE, **await self._authentication.renewing(request.scope, seen)}
         return Response(session_view(seen.session), headers=headers)
 
     async def renew(self, request: Asked) -> Response[TokenView] | Response[None]:
@@ -48,7 +48,7 @@ class OwnSessions:
         if opened is None:
             # It was renewed this very second.
             return empty(HTTP_204_NO_CONTENT)
-        if self._authentication.by_cookie(request):
+        if by_cookie(request.scope):
             return empty(
                 HTTP_204_NO_CONTENT, {"set-cookie": self._authentication.cookie_of(opened)}
             )
@@ -80,7 +80,7 @@ class OwnSessions:
         return empty(HTTP_204_NO_CONTENT)
 
     async def _seen(self, request: Asked) -> Seen:
-        seen = await self._authentication.seen(request)
+        seen = await self._authentication.seen(request.scope)
         if seen is None:
             raise Problem(401, "not signed in", {"www-authenticate": "Bearer"})
         return seen
