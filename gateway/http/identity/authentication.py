@@ -7,7 +7,11 @@ from typing import Any, cast
 from litestar.connection import ASGIConnection
 from litestar.datastructures import MutableScopeHeaders
 from litestar.enums import ScopeType
-from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
+from litestar.exceptions import (
+    NotAuthorizedException,
+    PermissionDeniedException,
+    ServiceUnavailableException,
+)
 from litestar.handlers import BaseRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
@@ -123,7 +127,7 @@ class SessionMiddleware(AbstractAuthenticationMiddleware):
             seen = await self._authentication.seen(cast("HTTPScope", connection.scope))
         except StoreDown as down:
             _log.error("nobody is known: %s", down)
-            raise
+            raise ServiceUnavailableException(headers={"retry-after": "5"}) from None
         return AuthenticationResult(None if seen is None else seen.session, seen)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
