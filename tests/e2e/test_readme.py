@@ -1,5 +1,7 @@
 """The README's sections, run as they stand there against the simulator."""
 
+import contextlib
+import json
 import os
 import re
 import shlex
@@ -14,7 +16,8 @@ import pytest
 from gateway.simulator.documents import USER
 from tests.cli.running import Command
 from tests.e2e.platform import platform
-from tests.e2e.server import ACCOUNTS, ROOT, running
+from tests.e2e.server import ACCOUNTS, ROOT, running, start, wait_until_ready
+from tests.e2e.signing_in import Place
 from tests.e2e.test_background import _until
 from tests.e2e.test_sinks import Endpoint
 from tests.services import Database, RedisServer, free_port
@@ -188,3 +191,53 @@ def test_in_production_redis_and_postgres_keep_everything(
         assert "正在查询…" in gateway(tmp_path, server.port, "simulate", "text", "查询 A17")
         _until(lambda: [row["kind"] for row in postgres.run(kinds)] == ["Text"])
         _until(lambda: "customer_service" in gateway(tmp_path, server.port, "inbox", "status"))
+
+
+def test_a_user_signs_in_and_routes_and_handlers_know_them(
+    tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    section, port, api = "Sign users in", free_port(), free_port()
+    head, _, echo = block("A bot in six lines", "python").partition("@bot.on")
+    head = head.replace("import Bot, Text", "import Bot, Context, Text")
+    shop = f"{head}\n{block(section, 'python')}\n\n@bot.on{echo}"
+    (tmp_path / "shop.py").write_text(shop, encoding="utf-8")
+    identity, account = re.findall(r"```toml\n(.*?)```", SECTIONS[section], re.DOTALL)
+    own = f'app_secret = "any"\napi_url = "http://127.0.0.1:{api}"\n'
+    settings = MAIN + own + account + identity
+    settings = settings.replace("127.0.0.1:8000", f"127.0.0.1:{port}").replace("8001", str(api))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GATEWAY_SERVER__PORT", str(port))
+    with contextlib.ExitStack() as running_servers:
+        server = start("shop", tmp_path, settings, port)
+        running_servers.callback(server.kill)
+        wait_until_ready(server)
+        wechat = running_servers.enter_context(platform(tmp_path, api, port))
+        place = Place(server, wechat, tmp_path, 0, server.url)
+        browser = place.browser()
+        assert browser.go(f"{server.url}/me").status == 401
+        back = browser.go(browser.agree(browser.begin(redirect=f"{server.url}/me")))
+        assert back.header("location") == f"{server.url}/me"
+        me = browser.go(f"{server.url}/me").told
+        assert me["roles"] == []
+        said = Desk(command, {})('gateway simulate text "我是谁"')
+        assert me["person"] in said
+        desk = Desk(command, {})
+        typed = [line.replace(" ID ", f" {me['person']} ") for line in commands(section)]
+        typed = [re.sub(r" ID$", f" {me['person']}", line.split("#")[0].strip()) for line in typed]
+        desk(typed[0])
+        assert me["person"] in desk(typed[1])
+        desk(typed[2])
+        _until(lambda: browser.go(f"{server.url}/me").told["roles"] == ["staff"])
+        desk(typed[3])
+        exported = json.loads((tmp_path / "person.json").read_text(encoding="utf-8"))
+        assert USER in str(exported)
+        desk(f"{typed[4]} --yes")
+        _until(lambda: browser.go(f"{server.url}/me").status == 401)
+        server.stop()
+
+
+def test_the_heart_of_the_nginx_settings_is_in_the_file() -> None:
+    text = (ROOT / "deploy" / "nginx" / "protected.conf").read_text(encoding="utf-8")
+    there = {line.partition("#")[0].strip() for line in text.splitlines()}
+    shown = block("Sign users in", "nginx").splitlines()
+    assert {line.partition("#")[0].strip() for line in shown} <= there
