@@ -6,6 +6,7 @@ So a run that was broken off can be repeated: until all else is gone, it is know
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
+from gateway.errors import GatewayError
 from gateway.identity.directory import ids_of
 from gateway.identity.people import AppUser, Person
 from gateway.identity.places import Places
@@ -16,6 +17,20 @@ from gateway.outbound.jobs import Wanted
 
 COUNTED: Final = 1000
 """Callbacks that are counted before; there may be more."""
+
+
+class BeingSent(GatewayError):
+    """Messages to a person are being sent at this moment, and so they are not forgotten yet."""
+
+    def __init__(self, messages: int) -> None:
+        super().__init__(messages)
+        self.messages = messages
+
+    def __str__(self) -> str:
+        return (
+            f"messages that are being sent to them at this moment: {self.messages:,}; erase them "
+            "again when these have ended, in a minute or so"
+        )
 
 
 class Forgets(Protocol):
@@ -30,6 +45,9 @@ class Messages(Forgets, Protocol):
 
     async def count(self, wanted: Wanted) -> int:
         """Return how many are meant."""
+
+    async def erase(self, account: str, open_id: str) -> int:
+        """Remove all but what a worker has at this moment; return how many."""
 
 
 class Callbacks(Forgets, Protocol):
@@ -112,10 +130,8 @@ class Eraser:
     async def look(self, person: Person) -> Holdings:
         """Return how much is kept; of dead letters nobody knows before whose they are."""
         users = [one.user for one in person.identities]
-        messages = callbacks = 0
+        callbacks = 0
         for account, open_id in self._places.of(sorted(users)):
-            wanted = Wanted(account=account, to=open_id)
-            messages += await self._elsewhere.messages.count(wanted)
             callbacks += len(await self._elsewhere.callbacks.of_user(account, open_id, COUNTED))
         return Holdings(
             identities=len(users),
@@ -124,7 +140,7 @@ class Eraser:
             consents=len(person.consents),
             secrets=len(await self._store.secrets(users)),
             sessions=len(await self._sessions.of(ids_of(person))),
-            messages=messages,
+            messages=await self._messages(users),
             callbacks=callbacks,
         )
 
@@ -133,13 +149,18 @@ class Eraser:
         return self._places.unknown(one.user for one in person.identities)
 
     async def erase(self, id_: str) -> Erased | None:
-        """Remove all that is kept of a person; None where there is nobody. Raises StoreDown."""
+        """Remove all that is kept of a person; None where there is nobody.
+
+        Raises StoreDown, and BeingSent, with which their identities are left, and what is sent.
+        """
         person = await self._store.person(id_)
         if person is None:
             return None
         ended = await self._sessions.end_all(ids_of(person))
         users = {one.user for one in person.identities}
         counts = await self._forget(users)
+        if left := await self._messages(users):
+            raise BeingSent(left)
         gone = await self._store.erase(person.id)
         if gone is not None:
             # What became theirs in the meantime, by a merge or a sign-in.
@@ -148,6 +169,14 @@ class Eraser:
             users |= late
             ended += await self._sessions.end_all(ids_of(gone))
         return Erased(len(users), ended, *counts)
+
+    async def _messages(self, users: Iterable[AppUser]) -> int:
+        """Return how many there are."""
+        count = 0
+        for account, open_id in self._places.of(sorted(users)):
+            wanted = Wanted(account=account, to=open_id)
+            count += await self._elsewhere.messages.count(wanted)
+        return count
 
     async def _forget(self, users: Iterable[AppUser]) -> list[int]:
         """Remove what there is elsewhere; return how much, in the order of Elsewhere."""

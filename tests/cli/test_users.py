@@ -20,6 +20,7 @@ import pytest
 from rich.console import Console
 
 from gateway.adapters.sqlite_identities import SqliteIdentities
+from gateway.adapters.sqlite_queue import SqliteQueue
 from gateway.adapters.sqlite_records import SqliteArchive, SqliteDeadLetters
 from gateway.adapters.sqlite_sessions import SqliteSessions
 from gateway.cli.users import syncing
@@ -35,10 +36,12 @@ from gateway.inbound.claims import Entry
 from gateway.inbound.ports import Callback, DeadLetter
 from gateway.inbound.stored import BACKGROUND, StoredMessage
 from gateway.outbound.endpoints.followers import INFO_BATCH, LIST
+from gateway.outbound.jobs import Ask, Channel, Settled, State
+from gateway.simulator.api.people import follower_id
 from tests.cli.running import Command
 from tests.e2e.platform import PlatformServer
 from tests.e2e.platform import platform as served
-from tests.services import free_port, wait_until
+from tests.services import Database, RedisServer, free_port, wait_until
 
 _T = TypeVar("_T")
 
@@ -701,6 +704,33 @@ def test_an_erased_person_is_in_no_byte_of_the_store(
     assert (ran.code, ran.out) == (1, "")
 
 
+def test_a_message_that_is_being_sent_is_waited_for(world: World, command: Command) -> None:
+    id_ = world.somebody()
+    assert command("push", "text", USER, "你好", "--account", "main").code == 0
+
+    async def work(*, end: bool) -> None:
+        queue = SqliteQueue(FILE, timeout=5)
+        try:
+            await queue.beat("worker", 60)
+            if end:
+                await queue.leave("worker")
+                (held,) = await queue.orphans("other", 1)
+                sent = Settled(held.id, State.SENT, time.time(), "", 1, None, ())
+                await queue.settle("other", [sent])
+            else:
+                await queue.claim("worker", [Ask("main", Channel.CUSTOM, 1, 1)], 1)
+        finally:
+            await queue.close()
+
+    asyncio.run(work(end=False))
+    ran = command("users", "erase", id_, "--yes")
+    assert ran.code == 1
+    assert "being sent to them at this moment: 1; erase them again" in ran.err
+    asyncio.run(work(end=True))
+    ran = command("users", "erase", id_, "--yes")
+    assert (ran.code, "erased: identities 3, sessions 0, messages 1" in ran.out) == (0, True)
+
+
 @pytest.mark.parametrize(("answer", "code"), [("n\n", 1), ("", 1), ("y\n", 0)])
 def test_nothing_is_erased_unless_somebody_agrees(
     answer: str, code: int, world: World, command: Command, monkeypatch: pytest.MonkeyPatch
@@ -712,3 +742,38 @@ def test_nothing_is_erased_unless_somebody_agrees(
     assert "Erase all of it, for good? [y/N]" in ran.out
     left = world.work(lambda store: store.person(id_))
     assert (left is None) is (code == 0)
+
+
+def test_it_works_on_postgres_and_redis_as_well(
+    official: World,
+    platform: PlatformServer,
+    command: Command,
+    postgres: Database,
+    redis: RedisServer,
+) -> None:
+    store = f'[store]\npostgres_dsn = "{postgres.dsn}"\nredis_url = "{redis.url}"\n'
+    official.config.write_text(official.config.read_text() + store)
+    assert command("migrate").code == 0
+    follow(platform, official, 1100)
+    ran = command("users", "sync", "--account", "main")
+    assert ran.code == 0
+    assert ran.out.endswith("1,100 people with 1,100 open ids; before: 0 with 0\n")
+    open_id = next(iter(platform.get("people")["people"]))["openids"][official.app_id]
+    ran = command("users", "find", "--account", "main", "--open-id", open_id)
+    assert (ran.code, ran.out) == (1, "")
+    follower = follower_id(official.app_id, 0)
+    ran = command("users", "find", "--account", "main", "--open-id", follower, "--json")
+    id_ = json.loads(ran.out)["id"]
+    assert command("users", "grant", id_, "staff").out == f"{id_}: roles staff\n"
+    assert command("users", "tag", id_, "--add", "vip").out == f"{id_}: tags vip\n"
+    assert command("users", "merges").out == "0 merges\n"
+    assert command("users", "sessions", id_).out == "0 sessions\n"
+    assert command("push", "text", follower, "你好", "--account", "main").code == 0
+    told = json.loads(command("users", "export", id_).out)
+    assert [one["to"] for one in told["messages"]] == [follower]
+    ran = command("users", "erase", id_, "--yes")
+    assert ran.out.splitlines()[1] == (
+        "erased: identities 1, sessions 0, messages 1, callbacks 0, dead letters 0"
+    )
+    assert command("users", "show", id_).code == 1
+    assert command("push", "list", "--to", follower).out.endswith("0 of 0\n")

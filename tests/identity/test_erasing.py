@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import StoreDown
-from gateway.identity.erasing import Elsewhere, Erased, Eraser, Holdings
+from gateway.identity.erasing import BeingSent, Elsewhere, Erased, Eraser, Holdings
 from gateway.identity.people import AppUser, Sighting
 from gateway.identity.places import Places
 from gateway.identity.ports import Secret
@@ -37,6 +37,8 @@ class Kept:
         self.of["shop", OTHER.open_id] = 7
         self.asked: list[Place] = []
         self.is_down = False
+        self.is_held = False
+        """Whether a worker has one of those of the shop."""
 
     async def count(self, wanted: Wanted) -> int:
         """Count."""
@@ -53,6 +55,9 @@ class Kept:
         if self.is_down:
             raise StoreDown("it is down")
         self.asked.append((account, open_id))
+        if self.is_held and account == "shop":
+            self.of[account, open_id], erased = 1, self.of[account, open_id] - 1
+            return erased
         return self.of.pop((account, open_id), 0)
 
 
@@ -160,5 +165,18 @@ def test_where_a_backfill_was_broken_off_is_forgotten_where_that_names_them(
         assert kept["shop"] is None
         assert kept["outlet"]
         assert kept["mini"]
+
+    play(tmp_path, scenario)
+
+
+def test_a_message_that_is_being_sent_keeps_it_known_whose_it_is(tmp_path: Path) -> None:
+    async def scenario(one: Keeping) -> None:
+        side, person = Side(one), await one.somebody()
+        side.messages.is_held = True
+        with pytest.raises(BeingSent, match="being sent to them at this moment: 1; erase"):
+            await side.eraser.erase(person.id)
+        assert await one.store.person(person.id) is not None
+        side.messages.is_held = False
+        assert await side.eraser.erase(person.id) == Erased(3, 0, 1, 0, 0)
 
     play(tmp_path, scenario)

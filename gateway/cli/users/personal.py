@@ -9,7 +9,7 @@ import rich_click as click
 from gateway.cli.users.private_file import PrivateFile
 from gateway.cli.users.shown import counted
 from gateway.cli.users.stores import People, complain, personal_data, with_people
-from gateway.identity.erasing import COUNTED
+from gateway.identity.erasing import COUNTED, BeingSent
 
 
 @click.command("export")
@@ -64,7 +64,7 @@ async def erase(people: People, id_: str, yes: bool) -> int:
     keeps, what was handed on to other systems, backups and replicas of the database, callbacks
     that wait to be handled, and, for store.dedupe_seconds, the replies that are kept for WeChat's
     repeats. Whoever still follows, writes or signs in is learned anew, as somebody new. Exits with
-    1 where there is nobody.
+    1 where there is nobody, and while a message is being sent to them: then repeat it.
     """
     person = await people.person(id_)
     if person is None:
@@ -81,7 +81,11 @@ async def erase(people: People, id_: str, yes: bool) -> int:
             )
         if not yes:
             click.confirm("Erase all of it, for good?", abort=True)
-        erased = await data.eraser.erase(id_)
+        try:
+            erased = await data.eraser.erase(id_)
+        except BeingSent as wait:
+            complain(str(wait))
+            return 1
     if erased is None:
         complain("somebody else erased them just now")
         return 1
