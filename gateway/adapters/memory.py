@@ -16,6 +16,7 @@ from gateway.inbound.claims import (
     State,
     Step,
 )
+from gateway.inbound.erasing import written
 from gateway.inbound.ports import (
     ENTRY_LEASE_SECONDS,
     DeadLetter,
@@ -140,6 +141,16 @@ class MemoryDeadLetters:
     async def remove(self, ids: Sequence[str]) -> int:
         """Remove these."""
         return sum(self._letters.pop(id_, None) is not None for id_ in ids)
+
+    async def erase(self, account: str, open_id: str) -> int:
+        """Remove the letters that have a user's open id in them."""
+        forms = written(open_id)
+        found = [
+            letter.id
+            for letter in self._letters.values()
+            if letter.entry.account == account and any(form in letter.entry.body for form in forms)
+        ]
+        return await self.remove(found)
 
     async def close(self) -> None:
         """Do nothing."""

@@ -13,6 +13,7 @@ from gateway.adapters.postgres_link import Connection, Link, connect
 from gateway.adapters.postgres_text import given, held
 from gateway.errors import GatewayError
 from gateway.inbound.claims import Entry
+from gateway.inbound.erasing import written
 from gateway.inbound.ports import Callback, DeadLetter, Finding, Wanted
 
 _OLDEST_VERSION: Final = 130_000
@@ -40,6 +41,15 @@ WITH removed AS (
     ) RETURNING 1
 ) SELECT count(*) FROM removed
 """
+_ERASE: Final = """
+WITH removed AS (
+    DELETE FROM gateway_dead_letters WHERE id IN (
+        SELECT id FROM gateway_dead_letters
+        WHERE account = $1 AND (position($2::bytea IN body) > 0 OR position($3::bytea IN body) > 0)
+        ORDER BY id FOR UPDATE
+    ) RETURNING 1
+) SELECT count(*) FROM removed
+"""
 _TESTS: Final = {
     "ids": "id = ANY(${})",
     "lane": "lane = ${}",
@@ -62,6 +72,18 @@ WITH removed AS (
     DELETE FROM gateway_archive WHERE id IN (
         SELECT id FROM gateway_archive WHERE received_at < to_timestamp($1)
         ORDER BY received_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    ) RETURNING 1
+) SELECT count(*) FROM removed
+"""
+_OF_USER: Final = """
+SELECT id, account, kind, open_id, extract(epoch FROM received_at)::float8, document
+FROM gateway_archive WHERE account = $1 AND open_id = $2
+ORDER BY received_at DESC, id DESC LIMIT $3
+"""
+_ERASE_CALLBACKS: Final = """
+WITH removed AS (
+    DELETE FROM gateway_archive WHERE id IN (
+        SELECT id FROM gateway_archive WHERE account = $1 AND open_id = $2 ORDER BY id FOR UPDATE
     ) RETURNING 1
 ) SELECT count(*) FROM removed
 """
@@ -98,6 +120,11 @@ class PostgresDeadLetters:
         kept = [held(id_) for id_ in ids]
         return int(await self._link.run(lambda database: database.fetchval(_REMOVE, kept)))
 
+    async def erase(self, account: str, open_id: str) -> int:
+        """Remove the letters that have a user's open id in them."""
+        values = (held(account), *written(open_id))
+        return int(await self._link.run(lambda database: database.fetchval(_ERASE, *values)))
+
     async def close(self) -> None:
         """Close the connections; twice does nothing."""
         await self._link.close()
@@ -124,6 +151,19 @@ class PostgresArchive:
             every += int(removed)
             if removed < _PRUNED_AT_ONCE:
                 return every
+
+    async def of_user(self, account: str, open_id: str, limit: int) -> list[Callback]:
+        """Return what a user sent, those received last first."""
+        values = (held(account), held(open_id), limit)
+        rows = await self._link.run(lambda database: database.fetch(_OF_USER, *values))
+        return [_callback(*row) for row in rows]
+
+    async def erase(self, account: str, open_id: str) -> int:
+        """Remove all that a user sent."""
+        values = (held(account), held(open_id))
+        return int(
+            await self._link.run(lambda database: database.fetchval(_ERASE_CALLBACKS, *values))
+        )
 
     async def close(self) -> None:
         """Close the connections; twice does nothing."""
@@ -211,6 +251,11 @@ def _letter(*row: Any) -> DeadLetter:
 def _callback_row(callback: Callback) -> tuple[Any, ...]:
     *texts, received_at, document = callback
     return (*map(held, texts), received_at, document.decode())
+
+
+def _callback(*row: Any) -> Callback:
+    id_, account, kind, open_id = map(given, row[:4])
+    return Callback(id_, account, kind, open_id, row[4], row[5].encode())
 
 
 def _meant(wanted: Wanted) -> tuple[str, list[Any]]:

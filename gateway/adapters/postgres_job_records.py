@@ -92,6 +92,22 @@ WITH gone AS (
     ) RETURNING 1
 ) SELECT count(*) FROM gone
 """
+# What has ended is in no queue; what is claimed at this moment is a worker's.
+_ERASE: Final = """
+WITH waiting AS MATERIALIZED (
+    SELECT q.id FROM gateway_push_queue q WHERE q.worker IS NULL AND q.id IN (
+        SELECT id FROM gateway_push_jobs WHERE account = $1 AND open_id = $2 AND state = 'queued'
+    ) ORDER BY q.id FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM gateway_push_queue q USING waiting WHERE q.id = waiting.id
+), meant AS MATERIALIZED (
+    SELECT id FROM gateway_push_jobs
+    WHERE account = $1 AND open_id = $2 AND (state <> 'queued' OR id IN (SELECT id FROM waiting))
+    ORDER BY id FOR UPDATE
+), erased AS (
+    DELETE FROM gateway_push_jobs j USING meant WHERE j.id = meant.id RETURNING 1
+) SELECT count(*) FROM erased
+"""
 _OUTCOMES: Final = f"""
 SELECT to_char(created_at AT TIME ZONE 'Asia/Shanghai', 'YYYY-MM-DD') AS day, account,
     CASE template WHEN '' THEN channel ELSE template END AS said, stands, count(*)
@@ -155,6 +171,10 @@ class PostgresRecords:
             every += removed
             if removed < PRUNED_AT_ONCE:
                 return every
+
+    async def erase(self, account: str, open_id: str) -> int:
+        """Remove what an account sent to a user or was to send, but for what a worker has."""
+        return await self._value(_ERASE, held(account), held(open_id))
 
     async def outcomes(self, wanted: Wanted) -> list[Outcome]:
         """Return how many are in each state, by day and template."""

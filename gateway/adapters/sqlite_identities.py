@@ -67,7 +67,6 @@ class SqliteIdentities(SqliteUserSecrets):
         ``new_id`` returns the id of a new person, another one each time.
         """
         super().__init__(SqliteFile(path, timeout, SCHEMA))
-        self._path = path
         self._reader = SqliteFile(path, timeout, SCHEMA)
         self._new_id = new_id
 
@@ -187,4 +186,4 @@ class SqliteIdentities(SqliteUserSecrets):
         await self._file.close()
 
     async def _wipe(self, traces: Iterable[str]) -> None:
-        await self._file.run(lambda database: wipe(database, self._path, traces))
+        await self._file.run(lambda database: wipe(database, traces))

@@ -11,6 +11,7 @@ from typing import Any, Final
 from gateway.adapters.job_rows import PRUNED_AT_ONCE, named, record_of
 from gateway.adapters.sqlite_file import SqliteFile
 from gateway.adapters.sqlite_jobs import SCHEMA
+from gateway.adapters.sqlite_wiping import wipe
 from gateway.outbound.jobs import (
     DEAD_LETTERS,
     UNSENT,
@@ -63,6 +64,10 @@ _PRUNE: Final = (
     "DELETE FROM push_jobs WHERE id IN "
     "(SELECT id FROM push_jobs WHERE id < ? AND state <> 'queued' ORDER BY id LIMIT ?)"
 )
+_OF_USER: Final = """
+SELECT j.id FROM push_jobs j LEFT JOIN push_queue q USING (id)
+WHERE j.account = ? AND j.open_id = ? AND q.worker IS NULL
+"""
 _OUTCOMES: Final = (
     "SELECT date(created_at + 28800, 'unixepoch') AS day, account, "
     "iif(template = '', channel, template) AS said, stands, COUNT(*) "
@@ -145,6 +150,20 @@ class SqliteRecords:
             every += removed
             if removed < PRUNED_AT_ONCE:
                 return every
+
+    async def erase(self, account: str, open_id: str) -> int:
+        """Remove what an account sent to a user or was to send, but for what a worker has."""
+
+        def erase(database: sqlite3.Connection) -> int:
+            self._file.begin(database, durable=True)
+            ids = database.execute(_OF_USER, (account, open_id)).fetchall()
+            for table in ("push_queue", "push_jobs"):
+                database.executemany(f"DELETE FROM {table} WHERE id = ?", ids)
+            database.execute("COMMIT")
+            wipe(database, [open_id])
+            return len(ids)
+
+        return await self._file.run(erase)
 
     async def outcomes(self, wanted: Wanted) -> list[Outcome]:
         """Return how many are in each state, by day and template."""

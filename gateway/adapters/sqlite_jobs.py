@@ -2,9 +2,11 @@
 
 from typing import Final
 
+# What is removed or replaced is overwritten: an erased open id is in no page of the file.
 # Ids are in the order of their creation. What may be claimed is found by one index; its narrow rows
 # come and go beside the jobs' own.
 SCHEMA: Final = """
+PRAGMA secure_delete = ON;
 CREATE TABLE IF NOT EXISTS push_jobs (
     id TEXT NOT NULL PRIMARY KEY,
     account TEXT NOT NULL,

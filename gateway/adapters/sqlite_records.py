@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.adapters.sqlite_file import SqliteFile
+from gateway.adapters.sqlite_wiping import wipe
 from gateway.inbound.claims import Entry
+from gateway.inbound.erasing import written
 from gateway.inbound.ports import Callback, DeadLetter, Wanted
 
+# What is removed is overwritten: an erased open id is in no page of the file.
 _DEAD_LETTERS: Final = """
+PRAGMA secure_delete = ON;
 CREATE TABLE IF NOT EXISTS dead_letters (
     id TEXT NOT NULL PRIMARY KEY,
     lane TEXT NOT NULL,
@@ -32,6 +36,9 @@ _FIND: Final = (
     "FROM dead_letters WHERE {} ORDER BY buried_at, id LIMIT :limit"
 )
 _COUNT: Final = "SELECT COUNT(*) FROM dead_letters WHERE {}"
+_ERASE: Final = (
+    "DELETE FROM dead_letters WHERE account = ? AND (instr(body, ?) > 0 OR instr(body, ?) > 0)"
+)
 _TESTS: Final = {
     "ids": "id IN (SELECT value FROM json_each(:ids))",
     "lane": "lane = :lane",
@@ -44,6 +51,7 @@ _TESTS: Final = {
 }
 
 _ARCHIVE: Final = """
+PRAGMA secure_delete = ON;
 CREATE TABLE IF NOT EXISTS archive (
     id TEXT NOT NULL PRIMARY KEY,
     account TEXT NOT NULL,
@@ -53,11 +61,16 @@ CREATE TABLE IF NOT EXISTS archive (
     document TEXT NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS archive_received ON archive (received_at);
+CREATE INDEX IF NOT EXISTS archive_user ON archive (account, open_id, received_at);
 """
 _ADD: Final = "INSERT INTO archive VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
 _PRUNE: Final = (
     "DELETE FROM archive WHERE rowid IN "
     "(SELECT rowid FROM archive WHERE received_at < ? ORDER BY received_at LIMIT ?)"
+)
+_OF_USER: Final = (
+    "SELECT id, account, kind, open_id, received_at, document FROM archive "
+    "WHERE account = ? AND open_id = ? ORDER BY received_at DESC, id DESC LIMIT ?"
 )
 _PRUNED_AT_ONCE: Final = 1000
 """Callbacks removed by one transaction, so that those who store messages need not wait long."""
@@ -100,6 +113,13 @@ class SqliteDeadLetters:
         removal, rows = "DELETE FROM dead_letters WHERE id = ?", [(id_,) for id_ in ids]
         return await self._file.run(lambda database: _write(self._file, database, removal, rows))
 
+    async def erase(self, account: str, open_id: str) -> int:
+        """Remove the letters that have a user's open id in them."""
+        rows = [(account, *written(open_id))]
+        return await self._file.run(
+            lambda database: _erase(self._file, database, _ERASE, rows, open_id)
+        )
+
     async def close(self) -> None:
         """Close the file; twice does nothing."""
         await self._file.close()
@@ -129,6 +149,22 @@ class SqliteArchive:
             if removed < _PRUNED_AT_ONCE:
                 return every
 
+    async def of_user(self, account: str, open_id: str, limit: int) -> list[Callback]:
+        """Return what a user sent, those received last first."""
+        given = (account, open_id, limit)
+        rows = await self._file.run(lambda database: database.execute(_OF_USER, given).fetchall())
+        return [Callback(*row)._replace(document=row[5].encode()) for row in rows]
+
+    async def erase(self, account: str, open_id: str) -> int:
+        """Remove all that a user sent."""
+        removal, rows = (
+            "DELETE FROM archive WHERE account = ? AND open_id = ?",
+            [(account, open_id)],
+        )
+        return await self._file.run(
+            lambda database: _erase(self._file, database, removal, rows, open_id)
+        )
+
     async def close(self) -> None:
         """Close the file; twice does nothing."""
         await self._file.close()
@@ -142,6 +178,19 @@ def _write(
     changed = database.executemany(statement, rows).rowcount
     database.execute("COMMIT")
     return max(changed, 0)
+
+
+def _erase(
+    file: SqliteFile,
+    database: sqlite3.Connection,
+    statement: str,
+    rows: list[tuple[Any, ...]],
+    open_id: str,
+) -> int:
+    """Remove rows by the statement, and what is left of them in the file; return how many."""
+    removed = _write(file, database, statement, rows)
+    wipe(database, [open_id])
+    return removed
 
 
 def _meant(wanted: Wanted) -> tuple[str, dict[str, Any]]:

@@ -25,12 +25,13 @@ def shorten_log(database: sqlite3.Connection) -> None:
     database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
-def wipe(database: sqlite3.Connection, path: Path, traces: Iterable[str]) -> None:
+def wipe(database: sqlite3.Connection, traces: Iterable[str]) -> None:
     """Leave no trace of what was removed, neither in the file's log nor in its pages.
 
     ``traces`` are texts by which what was removed is known where it is left.
     """
     shorten_log(database)
+    path = Path(database.execute("PRAGMA database_list").fetchone()[2])
     if path.stat().st_size > WRITTEN_ANEW:
         return
     content = path.read_bytes()

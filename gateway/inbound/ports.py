@@ -101,6 +101,9 @@ class DeadLetters(Protocol):
     async def remove(self, ids: Sequence[str]) -> int:
         """Remove these; return how many were there."""
 
+    async def erase(self, account: str, open_id: str) -> int:
+        """Remove an account's letters whose body has a user's open id in it; return how many."""
+
     async def close(self) -> None:
         """Let go of connections and threads."""
 
@@ -127,6 +130,12 @@ class Archive(Protocol):
 
     async def prune(self, before: float) -> int:
         """Remove those received before this time, Unix seconds; return how many."""
+
+    async def of_user(self, account: str, open_id: str, limit: int) -> list[Callback]:
+        """Return what an account's user sent, up to so many, those received last first."""
+
+    async def erase(self, account: str, open_id: str) -> int:
+        """Remove all that an account's user sent; return how many."""
 
     async def close(self) -> None:
         """Let go of connections and threads."""

@@ -171,6 +171,13 @@ class JobRecords(Protocol):
     async def prune(self, before: float) -> int:
         """Remove those that were created before this time and have ended; return how many."""
 
+    async def erase(self, account: str, open_id: str) -> int:
+        """Remove what an account sent to a user, or was to send; return how many messages.
+
+        What a worker has at this moment stays as it is: another call removes it, once it has ended
+        or waits again. Mass messages stay, too: they are to nobody alone.
+        """
+
     async def outcomes(self, wanted: Wanted) -> list[Outcome]:
         """Return how many of those that are meant are in each state, by day and template."""
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pytest
 
+from gateway.adapters import sqlite_wiping
 from gateway.adapters.postgres import PostgresArchive
 from gateway.adapters.sqlite_records import SqliteArchive
 from gateway.errors import StoreDown
@@ -119,6 +120,50 @@ def test_thousands_are_added_and_pruned_whole(opener: Opener[Archive]) -> None:
 
     opener.play(scenario)
     assert kept(opener) == [callback(number) for number in range(4500, 5000)]
+
+
+def test_what_one_user_sent_is_found_the_latest_first_and_erased(opener: Opener[Archive]) -> None:
+    async def scenario() -> None:
+        archive = opener.open()
+        mine = [callback(number)._replace(open_id="oErased\0␀") for number in (3, 1, 2)]
+        others = [callback(4), mine[0]._replace(id="f0", account="shop")]
+        others.append(callback(5)._replace(open_id="oErased"))
+        await archive.add([*mine, *others])
+        found = await archive.of_user("main", "oErased\0␀", 10)
+        assert found == sorted(mine, reverse=True)
+        assert await archive.of_user("main", "oErased\0␀", 2) == found[:2]
+        assert await archive.of_user("shop", "oOpenId", 10) == []
+        assert await archive.erase("main", "oErased\0␀") == 3
+        assert await archive.erase("main", "oErased\0␀") == 0
+        assert await archive.of_user("main", "oErased\0␀", 10) == []
+        assert await archive.prune(NOW + 9) == 3
+
+    opener.play(scenario)
+
+
+@pytest.mark.parametrize("written_anew", [0, sqlite_wiping.WRITTEN_ANEW])
+def test_what_is_erased_is_in_no_byte_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written_anew: int
+) -> None:
+    monkeypatch.setattr(sqlite_wiping, "WRITTEN_ANEW", written_anew)
+    opener = Opener(lambda: SqliteArchive(tmp_path / "g.db", timeout=5))
+
+    async def scenario() -> None:
+        archive, other = opener.open(), opener.open()
+        for number in range(40):
+            document = json.dumps(
+                {"FromUserName": f"o{number % 4}Open", "Content": "x" * number * 99}
+            )
+            one = callback(number)._replace(
+                open_id=f"o{number % 4}Open", document=document.encode()
+            )
+            await (archive, other)[number % 2].add([one])
+        assert await archive.erase("main", "o3Open") == 10
+        files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        assert b"o2Open" in files["g.db"]
+        assert [name for name, content in files.items() if b"o3Open" in content] == []
+
+    opener.play(scenario)
 
 
 def test_two_that_write_at_once_do_not_hinder_each_other(opener: Opener[Archive]) -> None:

@@ -8,15 +8,22 @@ from typing import Any, Final
 
 import pytest
 
+from gateway.adapters import sqlite_wiping
 from gateway.adapters.memory import MemoryDeadLetters
 from gateway.adapters.postgres import PostgresDeadLetters
 from gateway.adapters.sqlite_records import SqliteDeadLetters
 from gateway.errors import StoreDown
 from gateway.inbound.claims import Entry
+from gateway.inbound.outbox import Outbox, Subscription
 from gateway.inbound.ports import DeadLetter, DeadLetters, Wanted
+from gateway.inbound.stored import store_message, store_reply
+from gateway.protocol.decode import decode
+from gateway.protocol.replies import TextReply
 from tests.contracts.records import PASSWORD, Opener, migrated, with_password
+from tests.inbound.driving import make_context
 from tests.proxy import TcpProxy
 from tests.services import Database, PostgresServer, fresh_schema, postgres_server
+from tests.support import OPEN_ID, text_document
 
 NOW: Final = 1_790_000_000.25
 LETTER: Final = DeadLetter(
@@ -216,6 +223,70 @@ def test_what_is_removed_is_gone_and_counted_once(opener: Opener[DeadLetters]) -
         assert await letters.remove(gone) == 0
         assert await letters.remove([]) == 0
         assert await letters.find(ALL, 9) == [letter(3)]
+
+    opener.play(scenario)
+
+
+def entries_of(open_id: str) -> list[Entry]:
+    """Return all entries that a message of a user makes, in every lane there is."""
+    fields = {**text_document("hi"), "FromUserName": open_id}
+    message, context = decode(fields), make_context()
+    sent = decode({**fields, "MsgType": "event", "Event": "TEMPLATESENDJOBFINISH", "MsgID": "7"})
+    revoked = {"MsgType": "event", "Event": "user_authorization_revoke", "OpenID": open_id}
+    outbox = Outbox([Subscription("sink.x", ("*",))], archive=True, receipts=True)
+    return [
+        store_message(b"k", message, context),
+        # The platform tells of the user in the message.
+        store_message(b"k", decode({**fields, "FromUserName": "gh_1", **revoked}), context),
+        *outbox.entries(b"k", message, context),
+        *outbox.entries(b"k", sent, context),
+        *store_reply(context.account.name, message, TextReply(content="hi")),
+    ]
+
+
+@pytest.mark.parametrize("open_id", [OPEN_ID, "o" * 40, 'o"好😀\\'])
+def test_letters_with_a_users_open_id_in_them_are_erased_whatever_their_lane(
+    opener: Opener[DeadLetters], open_id: str
+) -> None:
+    def letters_of(open_id: str, first: int) -> list[DeadLetter]:
+        return [letter(first + n)._replace(entry=e) for n, e in enumerate(entries_of(open_id))]
+
+    async def scenario() -> None:
+        letters = opener.open()
+        mine, longer, shorter = (
+            letters_of(one, first)
+            for one, first in ((open_id, 0), (open_id + "x", 50), (open_id[:-1], 100))
+        )
+        assert {one.entry.lane for one in mine} == {
+            *("background", "customer_service", "archive", "receipt", "sink.x")
+        }
+        elsewhere = mine[0]._replace(id="e", entry=mine[0].entry._replace(account="shop"))
+        await letters.bury([*mine, *longer, *shorter, elsewhere])
+        assert await letters.erase("main", "nobody") == 0
+        assert await letters.erase("main", open_id) == len(mine)
+        assert await letters.erase("main", open_id) == 0
+        assert await letters.count(ALL) == len(longer) + len(shorter) + 1
+        assert await letters.erase("shop", open_id) == 1
+
+    opener.play(scenario)
+
+
+@pytest.mark.parametrize("written_anew", [0, sqlite_wiping.WRITTEN_ANEW])
+def test_what_is_erased_is_in_no_byte_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written_anew: int
+) -> None:
+    monkeypatch.setattr(sqlite_wiping, "WRITTEN_ANEW", written_anew)
+    opener = Opener(lambda: SqliteDeadLetters(tmp_path / "g.db", timeout=5))
+
+    async def scenario() -> None:
+        letters, other = opener.open(), opener.open()
+        for number in range(40):
+            entry = entries_of(f"o{number % 4}Open")[number % 6]
+            await (letters, other)[number % 2].bury([letter(number)._replace(entry=entry)])
+        assert await letters.erase("main", "o3Open") == 10
+        files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        assert b"o2Open" in files["g.db"]
+        assert [name for name, content in files.items() if b"o3Open" in content] == []
 
     opener.play(scenario)
 

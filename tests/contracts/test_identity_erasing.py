@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pytest
 
+from gateway.adapters import sqlite_wiping
 from gateway.identity.people import AppUser, Consent, Sighting
 from gateway.identity.ports import Secret
 from tests.contracts.identities import (
@@ -121,6 +122,31 @@ def test_nothing_is_left_of_whoever_is_erased(
             content = path.read_bytes()
             for trace in TRACES:
                 assert trace.encode() not in content, (path.name, trace)
+
+    home.opener.play(scenario)
+
+
+def test_in_a_file_too_large_to_be_written_anew_nothing_is_left_of_whoever_lived_quietly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_wiping, "WRITTEN_ANEW", 0)
+    home = sqlite_home(tmp_path)
+
+    async def scenario() -> None:
+        store = home.opener.open()
+        many = [AppUser("wx1", f"oOther{n:04}") for n in range(400)]
+        await store.see([seen(one, 0, f"uOther{n // 2}") for n, one in enumerate(many)])
+        await store.see([seen(user, 0, "uErased", nickname="名字Erased") for user in GONE])
+        await store.see([seen(user, 1) for user in (*many, *GONE)])
+        await store.answer([Consent(GONE[0], "T1", True, NOW)])
+        await store.keep_secret(Secret(GONE[0], "k", b"sealed-erased" * 900, NOW))
+        person = await store.owner(GONE[1])
+        assert person is not None
+        await store.tag(person.id, ["tag-erased"], [])
+        await store.erase(person.id)
+        content = b"".join(path.read_bytes() for path in tmp_path.glob("*.db*"))
+        assert b"oOther" in content
+        assert [trace for trace in TRACES if trace.encode() in content] == []
 
     home.opener.play(scenario)
 

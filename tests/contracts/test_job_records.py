@@ -10,6 +10,7 @@ from typing import Final
 
 import pytest
 
+from gateway.adapters import sqlite_wiping
 from gateway.adapters.postgres_job_records import PostgresRecords
 from gateway.adapters.postgres_queue import PostgresQueue
 from gateway.adapters.sqlite_job_records import SqliteRecords
@@ -28,7 +29,7 @@ from gateway.outbound.jobs import (
     job_id,
 )
 from gateway.outbound.ports import JobQueue, JobRecords
-from tests.contracts.jobs import ALL, claim, job, receipt, settled
+from tests.contracts.jobs import ALL, FIRST, claim, job, receipt, settled
 from tests.contracts.records import migrated
 from tests.services import Database
 
@@ -258,6 +259,90 @@ def test_what_has_ended_is_pruned_when_it_is_old(kept: Kept) -> None:
         assert await kept.records.prune(now - 998) == 2
         assert await kept.records.prune(now - 500) == 1
         assert await kept.ids() == [old[3].id, young.id]
+
+    kept.play(scenario)
+
+
+def test_all_that_was_for_one_user_is_erased_but_what_is_being_sent(kept: Kept) -> None:
+    open_id = "oErased"
+
+    async def scenario() -> None:
+        others = [job(), job(open_id=open_id, account="shop"), job(open_id=open_id + "x")]
+        for state in (State.SENT, *UNSENT):
+            if state is not State.CANCELLED:
+                await kept.end(job(open_id=open_id), state=state)
+        cancelled, waiting, later = (job(open_id=open_id) for _ in range(3))
+        await kept.queue.add([cancelled])
+        assert await kept.records.cancel(Wanted(ids=(cancelled.id,)), 1, time.time()) == 1
+        await kept.queue.add([waiting, later._replace(not_before=time.time() + 1000)])
+        sending = job(open_id=open_id, priority=Priority.HIGH)
+        await kept.queue.add([sending, *others])
+        (held,) = await claim(kept.queue, "a", limit=1)
+        assert held.id == sending.id
+        assert await kept.records.erase("main", "nobody") == 0
+        assert await kept.records.erase("main", open_id) == len(UNSENT) + 3
+        assert await kept.records.erase("main", open_id) == 0
+        assert {*await kept.ids()} == {sending.id, *(one.id for one in others)}
+        # It is still the worker's, and goes once it has ended or waits again.
+        again = settled(held, State.QUEUED, due=time.time() + 1000)
+        assert await kept.queue.settle("a", [again]) == [sending.id]
+        assert await kept.records.erase("main", open_id) == 1
+        assert await kept.ids() == [one.id for one in others]
+        claimed = await claim(kept.queue, "a", FIRST, FIRST._replace(account="shop"))
+        assert {one.id for one in claimed} == {one.id for one in others}
+
+    kept.play(scenario)
+
+
+def test_nothing_is_erased_under_a_worker_and_nothing_waits_that_is_erased(kept: Kept) -> None:
+    jobs = [job(open_id="oErased") for _ in range(60)]
+
+    async def scenario() -> None:
+        await kept.queue.add(jobs)
+        held: list[str] = []
+        erased: list[int] = []
+
+        async def work() -> None:
+            while some := await claim(kept.queue, "a", limit=5):
+                await asyncio.sleep(0)
+                own = await kept.queue.settle("a", [settled(one, State.SENT) for one in some])
+                assert own == [one.id for one in some]
+                held.extend(own)
+
+        async def erase() -> None:
+            for _ in range(20):
+                erased.append(await kept.records.erase("main", "oErased"))
+                await kept.records.cancel(Wanted(to="oErased"), 1, time.time())
+                await kept.records.retry(Wanted(to="oErased"), 1, time.time())
+
+        await asyncio.gather(work(), erase(), erase())
+        await work()
+        erased.append(await kept.records.erase("main", "oErased"))
+        assert sum(erased) == len(jobs)
+        assert await kept.records.count(EVERY) == 0
+        assert await kept.records.backlog() == []
+
+    kept.play(scenario)
+
+
+@pytest.mark.parametrize("written_anew", [0, sqlite_wiping.WRITTEN_ANEW])
+def test_what_is_erased_is_in_no_byte_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written_anew: int
+) -> None:
+    monkeypatch.setattr(sqlite_wiping, "WRITTEN_ANEW", written_anew)
+    path = tmp_path / "g.db"
+    kept = Kept(SqliteQueue(path, timeout=5), SqliteRecords(path, timeout=5))
+
+    async def scenario() -> None:
+        for number in range(60):
+            user = f"o{number % 4}Open"
+            body = f'{{"touser":"{user}","data":"{"x" * number * 40}"}}'.encode()
+            one = job(open_id=user, body=body)
+            await kept.end(one, state=(State.SENT, State.DEAD, State.FAILED)[number % 3])
+        assert await kept.records.erase("main", "o3Open") == 15
+        files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        assert b"o2Open" in files["g.db"]
+        assert [name for name, content in files.items() if b"o3Open" in content] == []
 
     kept.play(scenario)
 

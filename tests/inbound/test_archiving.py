@@ -62,6 +62,14 @@ class Shelf:
         self.pruned.append(before)
         return 0
 
+    async def of_user(self, account: str, open_id: str, limit: int) -> list[Callback]:
+        """Give nothing: the archiver does not ask."""
+        raise NotImplementedError
+
+    async def erase(self, account: str, open_id: str) -> int:
+        """Erase nothing: the archiver does not ask."""
+        raise NotImplementedError
+
     async def close(self) -> None:
         """Note it."""
         self.closed = True
