@@ -17,9 +17,10 @@ from gateway.app.bots import DEMO_BOT, load_bot
 from gateway.app.process import Process
 from gateway.app.sinks import secrets_of
 from gateway.app.stores import store_kind
-from gateway.app.web import make_authentication, own_routes, web_routes
+from gateway.app.web import make_authentication, operations_of, own_routes, web_routes
 from gateway.errors import BotError
 from gateway.http.api.document import document_route
+from gateway.http.api.operations import OPERATIONS as PUSHING
 from gateway.http.api.routes import Parts, push_router
 from gateway.http.asgi import callback_route
 from gateway.http.callback import CallbackEndpoint
@@ -77,12 +78,19 @@ def create_app(settings: Settings, bot: Bot) -> GatewayApp:
     routes: list[ControllerRouterHandler] = [
         callback_route(endpoint),
         *health_routes(__version__, len(accounts), inbound.status),
-        *_push_routes(settings, process),
     ]
+    pushing = _push_routes(settings, process)
+    routes += pushing
     authentication: Authentication | None = None
     if process.identities is not None:
         authentication = make_authentication(settings, process.identities)
         routes += web_routes(settings, process.identities, authentication)
+    if pushing or process.identities is not None:
+        operations = (
+            *(PUSHING if pushing else ()),
+            *(operations_of(process.identities, settings) if process.identities else ()),
+        )
+        routes.append(document_route(__version__, operations))
     routes += own_routes(bot, authentication)
     if settings.producers:
         secrets = {name: secrets_of(given) for name, given in settings.producers.items()}
@@ -115,7 +123,7 @@ def _push_routes(settings: Settings, process: Process) -> list[ControllerRouterH
         return []
     keys, max_body = make_keys(settings), settings.push.max_body
     parts = Parts(outbound.push, outbound.records, outbound.templates, keys, max_body)
-    return [push_router(parts), document_route(__version__)]
+    return [push_router(parts)]
 
 
 def work(settings: Settings, bot: Bot, concurrency: int, sends: int) -> bool:

@@ -7,8 +7,10 @@ from litestar.types import ASGIApp, ControllerRouterHandler
 
 from gateway.app.api_keys import make_keys
 from gateway.app.identity import Identities
+from gateway.http.api.operations import Operation
 from gateway.http.identity.authentication import Authentication, SessionMiddleware
 from gateway.http.identity.cookies import Cookies
+from gateway.http.identity.operations import BY_CODE, PEOPLE, SESSIONS
 from gateway.http.identity.people import People
 from gateway.http.identity.routes import Parts, identity_routes
 from gateway.inbound.bot import Bot
@@ -37,6 +39,15 @@ def web_routes(
             settings.identity.session_seconds,
             make_keys(settings) if settings.api_keys else None,
         )
+    )
+
+
+def operations_of(identities: Identities, settings: Settings) -> tuple[Operation, ...]:
+    """Return what may be done with the routes of identity, for their document."""
+    return (
+        *SESSIONS,
+        *(BY_CODE if identities.by_code else ()),
+        *(PEOPLE if settings.api_keys else ()),
     )
 
 

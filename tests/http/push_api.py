@@ -15,6 +15,7 @@ from gateway.adapters.sqlite_templates import SqliteTemplates
 from gateway.errors import StoreDown
 from gateway.http.api.document import document_route
 from gateway.http.api.keys import KEY_BYTES, ApiKey, Keys, Scope, digest_of, fresh_key
+from gateway.http.api.operations import OPERATIONS
 from gateway.http.api.routes import Parts, push_router
 from gateway.outbound.jobs import Added, Job, Record, State, Wanted
 from gateway.outbound.ports import JobRecords, TemplateStore
@@ -133,7 +134,7 @@ def serving_over(queue: Any, records: JobRecords, store: TemplateStore) -> Itera
     app = Litestar(
         [
             push_router(Parts(push, records, templates, Keys(keys), MAX_BODY)),
-            document_route("1.2.3"),
+            document_route("1.2.3", OPERATIONS),
         ],
         on_shutdown=[queue.close, records.close, store.close],
         openapi_config=None,

@@ -22,7 +22,7 @@ def _json(value: Any) -> Any:
     return msgspec.json.decode(msgspec.json.encode(value))
 
 
-DOCUMENT: Final = _json(document("1.2.3"))
+DOCUMENT: Final = _json(document("1.2.3", OPERATIONS))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What may be done with the API: its operations, each with what it takes and tells."""
+"""What may be done with the API of pushing: each operation with what it takes and tells."""
 
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
@@ -36,7 +36,8 @@ class Operation(NamedTuple):
 
     method: str
     path: str
-    scope: Scope
+    scope: Scope | None
+    """What a key needs for it; None where no key is asked for."""
     summary: str
     status: int
     """Where nothing goes wrong."""
@@ -53,9 +54,12 @@ class Operation(NamedTuple):
     """A header that may be given."""
     said: Mapping[int, dict[str, Any]] = {}
     """Examples of problems that are not those of others, by status."""
+    by_session: bool = False
+    """Whether it is for who is signed in."""
 
 
-def _json(example: Any, *types: type) -> Content:
+def json_content(example: Any, *types: type) -> Content:
+    """Return what is of one of these types, with an example."""
     return Content(JSON, types, {"example": example})
 
 
@@ -90,7 +94,7 @@ OPERATIONS: Final = (
     Operation(
         *("post", "/push/batches", Scope.SEND, "Send messages without number, a line each"),
         202,
-        _json(examples.BATCH_TAKEN, views.BatchTaken),
+        json_content(examples.BATCH_TAKEN, views.BatchTaken),
         (400, 408, 415, 422),
         "Lines are queued while they come in; GET /push/batches/{name} tells how far it is. A line "
         "without an idempotency_key has one of the batch's name and its number: a batch that broke "
@@ -105,26 +109,26 @@ OPERATIONS: Final = (
     Operation(
         *("get", "/push/batches/{name}", Scope.READ, "How many of a batch are in each state"),
         200,
-        _json(examples.BATCH_STANDS, views.BatchStands),
+        json_content(examples.BATCH_STANDS, views.BatchStands),
         (404,),
     ),
     Operation(
         *("get", "/push/messages", Scope.READ, "What became of messages, newest first"),
         200,
-        _json(examples.MESSAGES, views.Messages),
+        json_content(examples.MESSAGES, views.Messages),
         (422,),
         query=Page,
     ),
     Operation(
         *("get", "/push/messages/{id}", Scope.READ, "What became of a message"),
         200,
-        _json(examples.MESSAGE, views.Message),
+        json_content(examples.MESSAGE, views.Message),
         (404,),
     ),
     Operation(
         *("get", "/push/dead-letters", Scope.READ, "Messages that a person decides about"),
         200,
-        _json(examples.MESSAGES, views.Messages),
+        json_content(examples.MESSAGES, views.Messages),
         (422,),
         "Those that are dead, and those that are ambiguous: nobody knows whether they were sent.",
         query=Page,
@@ -132,25 +136,25 @@ OPERATIONS: Final = (
     Operation(
         *("get", "/push/outcomes", Scope.READ, "Counts by day, template and state"),
         200,
-        _json(examples.OUTCOMES, views.Outcomes),
+        json_content(examples.OUTCOMES, views.Outcomes),
         (422,),
         query=Counted,
     ),
     Operation(
         *("get", "/push/backlog", Scope.READ, "What waits, by account and channel"),
         200,
-        _json(examples.BACKLOG, views.Backlog),
+        json_content(examples.BACKLOG, views.Backlog),
     ),
     Operation(
         *("post", "/push/messages/{id}/cancel", Scope.MANAGE, "Cancel a message that waits"),
         200,
-        _json(examples.MESSAGE, views.Message),
+        json_content(examples.MESSAGE, views.Message),
         (404, 409),
     ),
     Operation(
         *("post", "/push/messages/{id}/retry", Scope.MANAGE, "Send a message again"),
         200,
-        _json(examples.MESSAGE, views.Message),
+        json_content(examples.MESSAGE, views.Message),
         (404, 409),
         "One that was not sent: it is queued as if it were new.",
     ),
@@ -158,10 +162,10 @@ OPERATIONS: Final = (
         Operation(
             *("post", path, Scope.MANAGE, summary),
             200,
-            _json(examples.ACTED, views.Acted),
+            json_content(examples.ACTED, views.Acted),
             (400, 408, 422),
             _MATCHING,
-            bodies=(_json(examples.ACTION, Action),),
+            bodies=(json_content(examples.ACTION, Action),),
         )
         for path, summary in (
             ("/push/messages/cancel", "Cancel all messages that wait and match"),
@@ -172,26 +176,26 @@ OPERATIONS: Final = (
     Operation(
         *("get", "/push/templates", Scope.READ, "All templates of messages"),
         200,
-        _json(examples.TEMPLATES, views.TemplateList),
+        json_content(examples.TEMPLATES, views.TemplateList),
         more="Those of the folder push.templates, and those that were given over the API.",
     ),
     Operation(
         *("get", "/push/templates/{name}", Scope.READ, "A template as it is written"),
         200,
-        _json(examples.TEMPLATE_WRITTEN, TemplateFile),
+        json_content(examples.TEMPLATE_WRITTEN, TemplateFile),
         (404,),
         said=examples.TEMPLATE_PROBLEMS,
     ),
     Operation(
         *("put", "/push/templates/{name}", Scope.MANAGE, "Give a template, or change it"),
         200,
-        _json(examples.TEMPLATE, views.Template),
+        json_content(examples.TEMPLATE, views.Template),
         (400, 408, 409, 413, 422),
         "Its name is of 1 to 64 small letters, digits, and . _ or -; one of the folder's stays as "
         "it is. What is queued already stays as it was rendered. Other processes of the gateway "
         "know the template within 5 seconds. Needs a key for all accounts, for a template is "
         "theirs.",
-        bodies=(_json(examples.TEMPLATE_WRITTEN, TemplateFile),),
+        bodies=(json_content(examples.TEMPLATE_WRITTEN, TemplateFile),),
         said=examples.TEMPLATE_PROBLEMS,
     ),
     Operation(
@@ -205,11 +209,11 @@ OPERATIONS: Final = (
     Operation(
         *("post", "/push/templates/{name}/preview", Scope.READ, "What would be sent"),
         200,
-        _json(examples.RENDERED, Rendered),
+        json_content(examples.RENDERED, Rendered),
         (400, 404, 408, 413, 422),
         "Nothing is queued.",
-        bodies=(_json(examples.PREVIEW, Preview),),
+        bodies=(json_content(examples.PREVIEW, Preview),),
         said=examples.TEMPLATE_PROBLEMS | examples.PREVIEW_PROBLEMS,
     ),
 )
-"""All that may be done."""
+"""All that may be done with messages."""

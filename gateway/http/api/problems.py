@@ -75,6 +75,11 @@ def problem(status: int, **members: Any) -> Response[dict[str, Any]]:
     return Response(document, status_code=status, media_type=MEDIA_TYPE)
 
 
+def problem_example(status: int, detail: str) -> dict[str, Any]:
+    """Return a problem's document, for those who describe it."""
+    return {"title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+
+
 def errors_of(refused: PushRefused) -> tuple[FieldError, ...]:
     """Return what a refusal says, field by field."""
     return tuple(error_of(str(line)) for line in refused.args)
