@@ -11,9 +11,8 @@ from gateway.errors import SettingsError
 from gateway.identity.app_sign_in import AppSignIn
 from gateway.identity.apps import App
 from gateway.identity.desk import Desk
-from gateway.identity.directory import Directory, ids_of
+from gateway.identity.directory import Directory
 from gateway.identity.keys import key_ring
-from gateway.identity.learning import Learner
 from gateway.identity.people import AppUser, Platform, Sighting
 from gateway.identity.session_tokens import SessionTokens
 from gateway.identity.sessions import Lifetimes, Roles, Sessions
@@ -76,34 +75,8 @@ class Identities:
             if app.platform in _BY_CODE and settings.accounts[name].app_secret is not None
         }
         """What signs users of apps in, by the account's name."""
-        self.learner = Learner(
-            self.directory,
-            self.apps,
-            {name: apis.of(name).api for name in self._asked(settings)},
-            self._erase,
-            time.time,
-        )
         self._apis = apis
         self._running: asyncio.Task[None] | None = None
-
-    def _asked(self, settings: Settings) -> list[str]:
-        """Return the accounts whose new followers WeChat is asked about."""
-        return [
-            name
-            for name, app in self.apps.items()
-            if app.platform is Platform.OFFICIAL_ACCOUNT
-            and settings.accounts[name].app_secret is not None
-            and settings.identity.learn_union_ids
-        ]
-
-    async def _erase(self, user: AppUser) -> None:
-        """Erase what is kept of a user who is gone."""
-        person = await self.store.owner(user)
-        if person is not None:
-            found = await self.sessions.of(ids_of(person))
-            theirs = [one.id for one in found if (one.app_id, one.open_id) == user]
-            await self.sessions.end(theirs)
-            await self.store.erase_user(user)
 
     async def refresh(self, account: str, user: AppUser) -> None:
         """Ask WeChat for a user's name and picture; raise SignInAgain, ApiError and StoreDown."""

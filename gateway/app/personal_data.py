@@ -1,9 +1,14 @@
 """All that is kept of people, over all stores of the settings: to be handed out, or forgotten."""
 
+import time
+
+from gateway.app.api import Apis
 from gateway.app.identity import Identities
 from gateway.app.stores import make_archive, make_dead_letters, make_job_records
 from gateway.identity.erasing import Elsewhere, Eraser
 from gateway.identity.exporting import Exporter, Sources
+from gateway.identity.learning import Learner
+from gateway.identity.people import Platform
 from gateway.identity.places import Places
 from gateway.settings import Settings
 
@@ -34,6 +39,26 @@ class PersonalData:
         await self._records.close()
         await self._archive.close()
         await self._dead_letters.close()
+
+
+def make_learner(
+    settings: Settings, apis: Apis, identities: Identities, personal: PersonalData
+) -> Learner:
+    """Return what learns of people from callbacks, and forgets those who are gone."""
+    asked = [
+        name
+        for name, app in identities.apps.items()
+        if app.platform is Platform.OFFICIAL_ACCOUNT
+        and settings.accounts[name].app_secret is not None
+        and settings.identity.learn_union_ids
+    ]
+    return Learner(
+        identities.directory,
+        identities.apps,
+        {name: apis.of(name).api for name in asked},
+        personal.eraser.erase_user,
+        time.time,
+    )
 
 
 def places_of(settings: Settings) -> Places:

@@ -7,10 +7,12 @@ from typing import Final
 from gateway.app.accounts import make_accounts
 from gateway.app.api import Apis
 from gateway.app.identity import Identities
+from gateway.app.personal_data import PersonalData, make_learner
 from gateway.app.push import Outbound, pushing_accounts
 from gateway.app.sinks import make_sinks, make_upstreams
 from gateway.app.stores import MEMORY, make_stores
 from gateway.errors import SettingsError
+from gateway.identity.learning import Learner
 from gateway.inbound.bot import Bot
 from gateway.inbound.consumer import Policy
 from gateway.inbound.deliveries import LateReply, Promise
@@ -37,8 +39,10 @@ class Process:
             self.outbound = Outbound(settings, self.apis, name, sends)
         self.identities: Identities | None = None
         """None where the settings have no secret for it."""
+        self._personal: PersonalData | None = None
         if settings.identity.secret is not None:
             self.identities = Identities(settings, self.apis)
+            self._personal = PersonalData(settings, self.identities)
         push = None if self.outbound is None else self.outbound.push
         bot.attach(push, lambda account: self.apis.of(account).api)
         given = settings.inbound
@@ -59,13 +63,18 @@ class Process:
                 refuse_misfits(settings, bot),
                 make_upstreams(settings),
                 self._pushing(),
-                None if self.identities is None else self.identities.learner,
+                self._learner(settings),
             ),
         )
 
     def _pushing(self) -> Pushing | None:
         outbound = self.outbound
         return None if outbound is None else Pushing(outbound.push, outbound.queue)
+
+    def _learner(self, settings: Settings) -> Learner | None:
+        if self.identities is None or self._personal is None:
+            return None
+        return make_learner(settings, self.apis, self.identities, self._personal)
 
     async def start(self) -> None:
         """Begin to consume and to send."""
@@ -82,6 +91,8 @@ class Process:
         else:
             await asyncio.gather(self.inbound.stop(), self.outbound.stop())
             await self.outbound.close()
+        if self._personal is not None:
+            await self._personal.close()
         if self.identities is not None:
             await self.identities.stop()
         await self.apis.close()

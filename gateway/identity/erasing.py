@@ -71,8 +71,14 @@ class People(Protocol):
     async def person(self, id_: str) -> Person | None:
         """Return a person by their id, or by one that was theirs before a merge."""
 
+    async def owner(self, user: AppUser) -> Person | None:
+        """Return whose open id this is."""
+
     async def erase(self, id_: str) -> Person | None:
         """Remove a person with all that is kept there of them; return who that was."""
+
+    async def erase_user(self, user: AppUser) -> Person | None:
+        """Remove one open id with all that is kept there of it; return who had it."""
 
     async def secrets(self, users: Sequence[AppUser]) -> list[Secret]:
         """Return all that these users have."""
@@ -89,6 +95,9 @@ class Ends(Protocol):
 
     async def of(self, people: Sequence[str]) -> list[Session]:
         """Return the sessions of people."""
+
+    async def end(self, sessions: Sequence[str]) -> int:
+        """End sessions by their ids; return how many there were."""
 
     async def end_all(self, people: Sequence[str]) -> int:
         """End all sessions of people; return how many there were."""
@@ -169,6 +178,21 @@ class Eraser:
             users |= late
             ended += await self._sessions.end_all(ids_of(gone))
         return Erased(len(users), ended, *counts)
+
+    async def erase_user(self, user: AppUser) -> None:
+        """Remove all that is kept of one open id; its person stays, where they have others.
+
+        Raises StoreDown, and BeingSent, with which the identity is left, and what is sent.
+        """
+        person = await self._store.owner(user)
+        if person is not None:
+            found = await self._sessions.of(ids_of(person))
+            theirs = [one.id for one in found if (one.app_id, one.open_id) == user]
+            await self._sessions.end(theirs)
+        await self._forget({user})
+        if left := await self._messages({user}):
+            raise BeingSent(left)
+        await self._store.erase_user(user)
 
     async def _messages(self, users: Iterable[AppUser]) -> int:
         """Return how many there are."""

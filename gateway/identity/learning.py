@@ -40,7 +40,10 @@ class Learner:
         return account in self._callers
 
     async def learn(self, messages: Iterable[tuple[str, Message]]) -> None:
-        """Keep what messages tell, each with its account; raise StoreDown."""
+        """Keep what messages tell, each with its account; raise StoreDown.
+
+        Of those who are gone nothing is done here: see ``forget``.
+        """
         store = self._directory.store
         told = together(
             told_by(self._apps[account], message)
@@ -53,8 +56,11 @@ class Learner:
             await store.answer(told.consents)
         if told.hidden:
             await store.forget_profile(told.hidden)
-        for user in told.gone:
-            await self._erase(user)
+
+    async def forget(self, account: str, open_id: str) -> None:
+        """Erase what is kept of a user; raise StoreDown, and BeingSent where that is not yet."""
+        if account in self._apps:
+            await self._erase(AppUser(self._apps[account].app_id, open_id))
 
     async def look_up(self, account: str, open_ids: Sequence[str]) -> None:
         """Ask WeChat about an account's followers, and keep what it tells.

@@ -1,7 +1,7 @@
 """What callbacks tell of who users are, by lanes of its own to where people are kept.
 
-One lane has what is learned at once; the other those whom WeChat is to be asked about, which may
-take long.
+One lane has what is learned at once; the others those whom WeChat is to be asked about, which may
+take long, and those of whom nothing may be kept.
 """
 
 import logging
@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
 from gateway.errors import ApiError, Busy, Limited, NotSent, Throttled, Unanswered
+from gateway.identity.erasing import BeingSent
 from gateway.identity.people import Person
-from gateway.identity.told import TELLING
+from gateway.identity.told import TELLING, user_of
 from gateway.inbound.claims import Entry
 from gateway.inbound.consumer import Settlement
 from gateway.inbound.context import Context
@@ -19,6 +20,7 @@ from gateway.inbound.ports import Taken
 from gateway.inbound.stored import store_fields, stored_fields
 from gateway.protocol.decode import decode
 from gateway.protocol.events.follow import Subscribe
+from gateway.protocol.events.service import UserAuthorizationCancellation
 from gateway.protocol.messages import Message
 
 _log = logging.getLogger("gateway.inbound")
@@ -29,8 +31,11 @@ PEOPLE: Final = "people"
 FOLLOWER: Final = "follower"
 """The lane of those whom WeChat is asked about."""
 
+GONE: Final = "gone"
+"""The lane of those who closed their WeChat account."""
+
 WAIT_SECONDS: Final = 60.0
-"""How long a follower waits who cannot be asked about now."""
+"""How long a user waits who cannot be asked about now, or not be forgotten yet."""
 
 _LATER: Final = (NotSent, Busy, Throttled, Limited, Unanswered)
 
@@ -46,6 +51,9 @@ class Learns(Protocol):
 
     async def learn(self, messages: Iterable[tuple[str, Message]]) -> None:
         """Keep what messages tell, each with its account; raise StoreDown."""
+
+    async def forget(self, account: str, open_id: str) -> None:
+        """Erase what is kept of a user; raise StoreDown, and BeingSent where that is not yet."""
 
     async def look_up(self, account: str, open_ids: Sequence[str]) -> None:
         """Ask WeChat about followers; raise ApiError, and StoreDown."""
@@ -69,17 +77,21 @@ class Learning:
         self._people = people
 
     async def learn(self, taken: Sequence[Taken], settlement: Settlement) -> None:
-        """Keep what these entries tell; those who follow since are asked about later."""
+        """Keep what these entries tell; what takes longer is put into the other lanes."""
         read = await settlement.readable(taken, stored_fields, "unreadable")
         told = [(one, decode(fields)) for one, fields in read]
         await self._people.learn((one.entry.account, message) for one, message in told)
         for one, message in told:
-            await settlement.done(one, self._asked(one.entry.account, message))
+            await settlement.done(one, self._behind(one.entry.account, message))
 
-    def _asked(self, account: str, message: Message) -> tuple[Entry, ...]:
-        if not isinstance(message, Subscribe) or not self._people.asks(account):
-            return ()
-        return (Entry(FOLLOWER, account, "open_id", message.from_user_name.encode()),)
+    def _behind(self, account: str, message: Message) -> tuple[Entry, ...]:
+        """Return what is to be done about a user later."""
+        user = user_of(message).encode()
+        if isinstance(message, Subscribe) and self._people.asks(account):
+            return (Entry(FOLLOWER, account, "open_id", user),)
+        if isinstance(message, UserAuthorizationCancellation) and user:
+            return (Entry(GONE, account, "open_id", user),)
+        return ()
 
 
 class LookingUp:
@@ -109,3 +121,20 @@ class LookingUp:
                 _log.error("union ids are not learned account=%s: %s", account, error)
         for one in taken:
             await settlement.done(one)
+
+
+class Forgetting:
+    """Erases what is kept of those in the third lane."""
+
+    def __init__(self, people: Learns) -> None:
+        self._people = people
+
+    async def forget(self, taken: Sequence[Taken], settlement: Settlement) -> None:
+        """Erase these users; whom something is being sent to is tried again."""
+        for one in taken:
+            try:
+                await self._people.forget(one.entry.account, one.entry.body.decode())
+            except BeingSent:
+                await settlement.postpone(one, WAIT_SECONDS)
+            else:
+                await settlement.done(one)

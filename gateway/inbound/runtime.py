@@ -21,7 +21,15 @@ from gateway.inbound.forwarding import Forwarder
 from gateway.inbound.ingest import Ingest
 from gateway.inbound.late_replies import LateReplies, Pushes
 from gateway.inbound.outbox import EVENT, Outbox, Subscription
-from gateway.inbound.people import FOLLOWER, PEOPLE, Learning, Learns, LookingUp
+from gateway.inbound.people import (
+    FOLLOWER,
+    GONE,
+    PEOPLE,
+    Forgetting,
+    Learning,
+    Learns,
+    LookingUp,
+)
 from gateway.inbound.ports import Archive, DeadLetters, Store
 from gateway.inbound.producers import Intake
 from gateway.inbound.publishing import Publisher
@@ -179,6 +187,8 @@ class Inbound:
             learning, looking_up = Learning(outside.people), LookingUp(outside.people)
             self._consume(BatchConsumer(PEOPLE, learning.learn, self._shared))
             self._consume(BatchConsumer(FOLLOWER, looking_up.look_up, self._shared))
+            forgetting = Forgetting(outside.people)
+            self._consume(BatchConsumer(GONE, forgetting.forget, self._shared))
         for route in bot.event_routes():
             self._subscribe(route)
         bot.watch(self._subscribe_soon)
