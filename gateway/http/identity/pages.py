@@ -84,7 +84,7 @@ body {{ margin: 15vh auto; max-width: 22rem; padding: 0 1.5rem; color: #222; bac
   font: 1rem/1.6 system-ui, "PingFang SC", "Microsoft YaHei", sans-serif; text-align: center }}
 h1 {{ font-size: 1.3rem; font-weight: 600 }}
 p[lang], code {{ color: #777; font-size: .85rem; overflow-wrap: anywhere }}
-a {{ display: block; margin: 2rem 0; padding: .7rem; border-radius: .4rem; background: #07c160;
+a {{ display: block; margin: 2rem 0; padding: .7rem; border-radius: .4rem; background: #06843f;
   color: #fff; text-decoration: none }}
 @media (prefers-color-scheme: dark) {{ body {{ color: #ddd; background: #191919 }} }}
 </style>
