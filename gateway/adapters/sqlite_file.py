@@ -86,6 +86,8 @@ class SqliteFile:
             try:
                 database.execute("PRAGMA journal_mode = WAL")
                 database.execute("PRAGMA synchronous = NORMAL")
+                # What is removed is written over: open ids and what users wrote are among it.
+                database.execute("PRAGMA secure_delete = ON")
                 database.executescript(self._schema)
                 return
             except sqlite3.OperationalError:

@@ -6,7 +6,6 @@ from typing import Final
 # Ids are in the order of their creation. What may be claimed is found by one index; its narrow rows
 # come and go beside the jobs' own.
 SCHEMA: Final = """
-PRAGMA secure_delete = ON;
 CREATE TABLE IF NOT EXISTS push_jobs (
     id TEXT NOT NULL PRIMARY KEY,
     account TEXT NOT NULL,

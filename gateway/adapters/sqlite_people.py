@@ -8,9 +8,8 @@ from typing import Any, Final
 from gateway.identity.merging import Belongings, Facts, identity_of, person_of
 from gateway.identity.people import AppUser, Consent, Person
 
-# What is removed or replaced is overwritten: an erased open id is in no page of the file.
+
 SCHEMA: Final = """
-PRAGMA secure_delete = ON;
 CREATE TABLE IF NOT EXISTS people (
     id TEXT NOT NULL PRIMARY KEY,
     union_id TEXT

@@ -14,7 +14,6 @@ from gateway.inbound.ports import Callback, DeadLetter, Wanted
 
 # What is removed is overwritten: an erased open id is in no page of the file.
 _DEAD_LETTERS: Final = """
-PRAGMA secure_delete = ON;
 CREATE TABLE IF NOT EXISTS dead_letters (
     id TEXT NOT NULL PRIMARY KEY,
     lane TEXT NOT NULL,
@@ -51,7 +50,6 @@ _TESTS: Final = {
 }
 
 _ARCHIVE: Final = """
-PRAGMA secure_delete = ON;
 CREATE TABLE IF NOT EXISTS archive (
     id TEXT NOT NULL PRIMARY KEY,
     account TEXT NOT NULL,

@@ -1,13 +1,14 @@
 """Who users are, in one process: stores, keys and services of identity, put together."""
 
 import asyncio
+import logging
 import os
 import time
 from typing import Final
 
 from gateway.app.api import Apis
 from gateway.app.stores import make_identity_store, make_session_store, make_sign_in_store
-from gateway.errors import SettingsError
+from gateway.errors import SettingsError, StoreDown
 from gateway.identity.app_sign_in import AppSignIn
 from gateway.identity.apps import App
 from gateway.identity.desk import Desk
@@ -25,6 +26,11 @@ from gateway.settings.sections import AccountSettings
 
 NOWHERE: Final = "wechat-gateway"
 """Whom session tokens are good for, where the gateway has no public URL."""
+
+TIDY_SECONDS: Final = 600.0
+"""Between two looks for what has expired."""
+
+_log = logging.getLogger("gateway.identity")
 
 _BY_CODE: Final = (Platform.MINI_PROGRAM, Platform.MOBILE_APP)
 
@@ -76,7 +82,7 @@ class Identities:
         }
         """What signs users of apps in, by the account's name."""
         self._apis = apis
-        self._running: asyncio.Task[None] | None = None
+        self._running: list[asyncio.Task[None]] = []
 
     async def refresh(self, account: str, user: AppUser) -> None:
         """Ask WeChat for a user's name and picture; raise SignInAgain, ApiError and StoreDown."""
@@ -96,18 +102,32 @@ class Identities:
         await self.directory.see(seen)
 
     async def start(self) -> None:
-        """Begin to keep what is learned of people."""
-        self._running = asyncio.create_task(self.directory.run())
+        """Begin to keep what is learned of people, and to forget what is good for nothing."""
+        self._running = [
+            asyncio.create_task(self.directory.run()),
+            asyncio.create_task(self._tidy()),
+        ]
 
     async def stop(self) -> None:
         """Keep what was learned last, and let go of the stores."""
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.wait([self._running])
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            await asyncio.wait(self._running)
         await self.directory.close()
         await self._sign_ins.close()
         await self._session_store.close()
         await self.store.close()
+
+    async def _tidy(self) -> None:
+        """Remove sessions and users' secrets whose time is over, again and again."""
+        while True:
+            try:
+                await self.sessions.prune()
+                await self.store.prune_secrets(time.time())
+            except StoreDown as down:
+                _log.warning("%s; what has expired stays for now", down)
+            await asyncio.sleep(TIDY_SECONDS)
 
 
 def make_app(name: str, given: AccountSettings) -> App:

@@ -58,6 +58,9 @@ def check(bot: str | None, config: Path | None) -> None:
             click.echo(f"account {name}: {given.mode} mode, {callback_url(settings, name)}")
         else:
             click.echo(f"account {name}: {given.platform}, users sign in to it")
+        if given.sign_in_hosts:
+            way = f"{settings.identity.public_url}/oauth/{name}/authorize"
+            click.echo(f"account {name}: {way} for pages of {', '.join(given.sign_in_hosts)}")
     if templates:
         click.echo(f"templates: {', '.join(templates)}")
     click.echo(f"bot {bot or DEMO_BOT}: {len(routes)} handler{'s' * (len(routes) != 1)}")

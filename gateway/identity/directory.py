@@ -144,7 +144,6 @@ class Directory:
             try:
                 await self.flush()
                 await self.settle()
-                await self._sessions.prune()
             except StoreDown as down:
                 _log.warning("%s; what was learned of people waits", down)
 

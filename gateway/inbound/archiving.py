@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from gateway.errors import StoreDown
+from gateway.identity.told import user_of
 from gateway.inbound.claims import Entry
 from gateway.inbound.consumer import DOWN_SECONDS, IDLE_SECONDS, Settlement, Shared
 from gateway.inbound.context import Context
@@ -35,9 +36,7 @@ def archive_entry(key: bytes, message: Message, context: Context) -> Entry:
     """Return the entry that brings a message with this dedupe key to the archive."""
     account, kind = context.account.name, type(message).__name__
     document = msgspec.json.encode(message.raw)
-    callback = Callback(
-        key.hex(), account, kind, message.from_user_name, context.arrived_at, document
-    )
+    callback = Callback(key.hex(), account, kind, user_of(message), context.arrived_at, document)
     return Entry(ARCHIVE, account, kind, _encoder.encode(callback))
 
 

@@ -261,6 +261,7 @@ def test_a_mobile_apps_user_gets_a_token(gateway: Place) -> None:
         ("miniprogram/mini/login", {"code": "c" * 600}, 422, "code"),
         ("miniprogram/mini/login", [], 422, "no JSON object"),
         ("miniprogram/mini/login", b"{", 400, "not JSON"),
+        ("miniprogram/mini/login", b'{"code": "' + b"c" * (1 << 16) + b'"}', 413, "more than"),
         ("miniprogram/mobile/login", {"code": "x"}, 404, "mini_program"),
         ("app/mini/login", {"code": "x"}, 404, "mobile_app"),
         ("miniprogram/nobody/login", {"code": "x"}, 404, "mini_program"),

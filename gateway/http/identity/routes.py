@@ -1,7 +1,7 @@
 """All routes of identity, and what they are made of."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from litestar import Router
 from litestar.types import ControllerRouterHandler
@@ -22,6 +22,9 @@ from gateway.http.identity.session import OwnSessions, session_routes
 from gateway.http.identity.verify import verify_route
 from gateway.identity.app_sign_in import AppSignIn
 from gateway.identity.web_sign_in import WebSignIn
+
+MAX_BODY: Final = 1 << 16
+"""Bytes of a body; anybody may send one."""
 
 
 class Parts(NamedTuple):
@@ -50,5 +53,10 @@ def identity_routes(parts: Parts) -> list[ControllerRouterHandler]:
         api += [*finding_routes(ask, desk, bodies), *changing_routes(ask, desk, bodies)]
     return [
         *oauth_routes(parts.web, authentication.cookies, parts.session_seconds),
-        Router("/", route_handlers=api, exception_handlers=HANDLERS),
+        Router(
+            "/",
+            route_handlers=api,
+            exception_handlers=HANDLERS,
+            request_max_body_size=MAX_BODY,
+        ),
     ]
