@@ -2,7 +2,6 @@
 
 from typing import Final
 
-# What is removed or replaced is overwritten: an erased open id is in no page of the file.
 # Ids are in the order of their creation. What may be claimed is found by one index; its narrow rows
 # come and go beside the jobs' own.
 SCHEMA: Final = """

@@ -8,7 +8,6 @@ from typing import Any, Final
 from gateway.identity.merging import Belongings, Facts, identity_of, person_of
 from gateway.identity.people import AppUser, Consent, Person
 
-
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS people (
     id TEXT NOT NULL PRIMARY KEY,

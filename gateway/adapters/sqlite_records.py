@@ -12,7 +12,6 @@ from gateway.inbound.claims import Entry
 from gateway.inbound.erasing import written
 from gateway.inbound.ports import Callback, DeadLetter, Wanted
 
-# What is removed is overwritten: an erased open id is in no page of the file.
 _DEAD_LETTERS: Final = """
 CREATE TABLE IF NOT EXISTS dead_letters (
     id TEXT NOT NULL PRIMARY KEY,
