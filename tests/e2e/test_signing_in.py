@@ -1,13 +1,19 @@
 """People sign in, are known, and sign out: at real processes, over both kinds of stores."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.request import HTTPCookieProcessor, build_opener
 
 import pytest
 
+from tests.e2e.server import ROOT
 from tests.e2e.signing_in import MINI, MINI_KEY, READER, Browser, Place, place
+from tests.services import free_port
 from tests.support import APP_ID
 
 EXCHANGE = "/sns/oauth2/access_token"
@@ -395,3 +401,27 @@ def test_a_sign_in_outlives_a_gateway_that_was_killed(tmp_path: Path) -> None:
         assert who(browser) == session
         assert browser.go(back).status == 302
         assert gateway.calls(EXCHANGE) == 1
+
+
+def test_the_demo_prints_a_link_that_signs_a_simulated_user_in(tmp_path: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("GATEWAY_")}
+    command = [*(sys.executable, "-m", "gateway", "demo"), "--port", str(free_port())]
+    demo = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=environment | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    try:
+        assert demo.stdout is not None
+        link = next(line.strip() for line in demo.stdout if "/oauth/demo/authorize" in line)
+        # A silent sign-in needs nobody to click.
+        silent = link.replace("snsapi_userinfo", "snsapi_base")
+        browser = build_opener(HTTPCookieProcessor())
+        assert "未登录" in browser.open(link.partition("redirect=")[2], timeout=20).read().decode()
+        assert "你好" in browser.open(silent, timeout=20).read().decode()
+    finally:
+        demo.terminate()
+        demo.communicate(timeout=30)
+    assert demo.returncode == 0
