@@ -20,7 +20,7 @@ from gateway.app.accounts import make_account
 from gateway.app.bots import DEMO_BOT, load_bot
 from gateway.app.process import refuse_misfits
 from gateway.app.push import pushing_accounts
-from gateway.app.stores import examine_stores, make_job_records
+from gateway.app.stores import examine_stores, make_identity_store, make_job_records
 from gateway.app.templates import load_templates
 from gateway.cli.options import callback_url, config_option
 from gateway.cli.times import shown_span
@@ -132,8 +132,8 @@ def _findings(config: Path | None) -> Iterator[Finding]:
 
 
 async def _examine(settings: Settings) -> list[Finding]:
-    """Return how the stores are, and what waits in them to be pushed."""
-    findings = await examine_stores(settings)
+    """Return how the stores are, who is known in them, and what waits to be pushed."""
+    findings = [*await examine_stores(settings), *await _people(settings)]
     if not pushing_accounts(settings):
         return findings
     records = make_job_records(settings)
@@ -146,6 +146,23 @@ async def _examine(settings: Settings) -> list[Finding]:
     finally:
         await records.close()
     return [*findings, *_push(backlog, dead)]
+
+
+async def _people(settings: Settings) -> list[Finding]:
+    """Return how many people are known, and where they can sign in."""
+    if settings.identity.secret is None:
+        return []
+    store = make_identity_store(settings)
+    try:
+        people, open_ids = await store.count()
+    except StoreDown:
+        # The stores' own findings say so.
+        return []
+    finally:
+        await store.close()
+    pages = [name for name, one in settings.accounts.items() if one.sign_in_hosts]
+    where = f"; pages sign in to: {', '.join(pages)}" if pages else ""
+    return [Finding("identity", f"people: {people:,}, open ids: {open_ids:,}{where}", "")]
 
 
 def _push(backlog: Sequence[Backlog], dead: int) -> Iterator[Finding]:

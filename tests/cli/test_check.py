@@ -171,6 +171,33 @@ def test_doctor_warns_of_more_workers_than_cores(
     assert f"set server.workers to {cores} or less" in ran.out
 
 
+def test_both_tell_where_people_sign_in_and_the_doctor_how_many_are_known(
+    folder: Path, command: Command
+) -> None:
+    account = """app_secret = "s3cret-of-wechat"
+sign_in_hosts = ["shop.example", "shop.example:8443"]
+[accounts.mini]
+app_id = "wx2"
+app_secret = "s3cret-of-wechat"
+platform = "mini_program"
+[identity]
+secret = "not-a-secret-of-anybody-0123456789"
+public_url = "https://wx.shop.example"
+"""
+    _write(folder, (folder / "gateway.toml").read_text(encoding="utf-8") + account)
+    checked = command("check")
+    assert checked.out.splitlines()[1:3] == [
+        (
+            "account main: https://wx.shop.example/oauth/main/authorize for pages of shop.example, "
+            "shop.example:8443"
+        ),
+        "account mini: mini_program, users sign in to it",
+    ]
+    doctored = command("doctor")
+    assert "people: 0, open ids: 0; pages sign in to: main" in doctored.out
+    assert "secret-of" not in checked.out + doctored.out
+
+
 def test_neither_shows_a_secret(command: Command) -> None:
     for name in ("check", "doctor"):
         ran = command(name)
