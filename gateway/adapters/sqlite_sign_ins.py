@@ -21,9 +21,12 @@ CREATE TABLE IF NOT EXISTS sign_ins (
     expires_at REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS sign_ins_expires ON sign_ins (expires_at);
+CREATE INDEX IF NOT EXISTS sign_ins_outcome ON sign_ins (outcome_until) WHERE outcome IS NOT NULL;
 """
 _PRUNE: Final = "DELETE FROM sign_ins WHERE expires_at <= ?"
-_FORGET: Final = "UPDATE sign_ins SET outcome = NULL WHERE outcome_until <= ? AND outcome_until > 0"
+_FORGET: Final = (
+    "UPDATE sign_ins SET outcome = NULL WHERE outcome_until <= ? AND outcome IS NOT NULL"
+)
 _CLAIM: Final = """
 INSERT INTO sign_ins (key, code, till, expires_at) VALUES (:key, :code, :till, :expires)
 ON CONFLICT (key) DO UPDATE SET till = :till
@@ -73,6 +76,12 @@ class SqliteSignIns:
     async def release(self, key: str) -> None:
         """Let another one exchange the code."""
         await self._write(_RELEASE, (key,))
+
+    async def prune(self) -> None:
+        """Remove what has expired."""
+        now = (self._clock(),)
+        await self._write(_PRUNE, now)
+        await self._write(_FORGET, now)
 
     async def close(self) -> None:
         """Close the file; twice does nothing."""

@@ -8,11 +8,12 @@ from typing import Final
 
 from gateway.app.api import Apis
 from gateway.app.stores import make_identity_store, make_session_store, make_sign_in_store
-from gateway.errors import SettingsError, StoreDown
+from gateway.errors import SettingsError, StoreDown, place_of
 from gateway.identity.app_sign_in import AppSignIn
 from gateway.identity.apps import App
 from gateway.identity.desk import Desk
 from gateway.identity.directory import Directory
+from gateway.identity.forgotten import Forgotten
 from gateway.identity.keys import key_ring
 from gateway.identity.people import AppUser, Platform, Sighting
 from gateway.identity.session_tokens import SessionTokens
@@ -53,7 +54,10 @@ class Identities:
             self.roles,
             clock=time.time,
         )
-        self.directory = Directory(self.store, self.sessions, self.roles, clock=time.time)
+        self.forgotten = Forgotten(self.store, time.time)
+        self.directory = Directory(
+            self.store, self.sessions, self.roles, self.forgotten, clock=time.time
+        )
         self._sign_ins = make_sign_in_store(settings)
         self.vault = Vault(key_ring(secrets, "vault"), os.urandom)
         self.tokens = UserTokens(self.store, self.vault, time.time)
@@ -125,8 +129,13 @@ class Identities:
             try:
                 await self.sessions.prune()
                 await self.store.prune_secrets(time.time())
+                await self._sign_ins.prune()
             except StoreDown as down:
                 _log.warning("%s; what has expired stays for now", down)
+            except Exception as error:
+                # Not known to happen; expired sessions would stay in the store for good.
+                name, place = type(error).__name__, place_of(error)
+                _log.critical("what has expired stays: %s at %s", name, place)
             await asyncio.sleep(TIDY_SECONDS)
 
 

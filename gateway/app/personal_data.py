@@ -24,7 +24,9 @@ class PersonalData:
         self._archive = make_archive(settings)
         self._dead_letters = make_dead_letters(settings)
         elsewhere = Elsewhere(self._records, self._archive, self._dead_letters)
-        self.eraser = Eraser(identities.store, identities.sessions, elsewhere, places)
+        self.eraser = Eraser(
+            identities.store, identities.sessions, elsewhere, places, identities.forgotten
+        )
         sources = Sources(
             identities.store,
             identities.sessions,
@@ -57,6 +59,7 @@ def make_learner(
         identities.apps,
         {name: apis.of(name).api for name in asked},
         personal.eraser.erase_user,
+        identities.tokens.drop,
         time.time,
     )
 

@@ -7,7 +7,7 @@ import msgspec
 
 from gateway.identity.apps import App
 from gateway.identity.desk import Desk
-from gateway.identity.failures import SignInProblem
+from gateway.identity.failures import SignInFailed, SignInProblem
 from gateway.identity.people import AppUser, Platform, Sighting
 from gateway.identity.ports import Secret, SecretStore
 from gateway.identity.session import Session
@@ -56,16 +56,19 @@ class AppSignIn:
 
         Whoever brings it again within a minute gets the same. Raises SignInFailed, and StoreDown.
         """
-        key = sha256(f"{self.app.app_id} {code}".encode()).hexdigest()
+        key = sha256(f"{self.app.app_id} {code}".encode("utf-8", "replace")).hexdigest()
         return await self._desk.once(key, code, lambda: self._exchange(code))
 
     async def phone(self, session: Session, code: str) -> PhoneNumber:
         """Return the phone number that a user let their mini program have, and keep it sealed.
 
-        Raises ApiError: UserRejected (40029) where the code is wrong or was used.
+        Raises ApiError: UserRejected (40029) where the code is wrong or was used; SignInFailed
+        where the user was erased meanwhile.
         """
-        number = await phone_number(self._api, code)
         user = AppUser(session.app_id, session.open_id)
+        if not await self._desk.knows(user):
+            raise SignInFailed(SignInProblem.STATE)
+        number = await phone_number(self._api, code)
         await self._keep(user, PHONE, msgspec.json.encode(number), FOR_EVER)
         return number
 
@@ -77,13 +80,13 @@ class AppSignIn:
         await self._tokens.keep(user, grant)
         return await self._enter(user, grant.union_id)
 
-    async def _exchange_js_code(self, code: str) -> Opened:
+    async def _exchange_js_code(self, code: str) -> Opened | SignInProblem:
         grant = await self._web.mini_program(code)
         user = AppUser(self.app.app_id, grant.open_id)
         await self._keep(user, SESSION_KEY, grant.session_key.encode(), KEY_SECONDS)
         return await self._enter(user, grant.union_id)
 
-    async def _enter(self, user: AppUser, union_id: str | None) -> Opened:
+    async def _enter(self, user: AppUser, union_id: str | None) -> Opened | SignInProblem:
         sighting = Sighting(user, self.app.platform, self._desk.clock(), union_id)
         return await self._desk.enter(self.app, sighting)
 

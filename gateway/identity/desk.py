@@ -1,17 +1,19 @@
 """The desk at which all sign-ins end: a code in, a session out, once for each code."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
+from typing import Final
 
 import msgspec
 
-from gateway.errors import ApiError
+from gateway.errors import ApiError, StoreDown
 from gateway.identity.apps import App
 from gateway.identity.directory import Directory, identity_of
 from gateway.identity.failures import SignInFailed, SignInProblem, problem_of
-from gateway.identity.once import NotNow, Once, Spent
-from gateway.identity.people import Sighting
+from gateway.identity.once import EXCHANGE_SECONDS, NotNow, Once, Spent
+from gateway.identity.people import AppUser, Sighting
 from gateway.identity.ports import SignInStore
 from gateway.identity.session import Session
 from gateway.identity.sessions import Opened, Sessions
@@ -19,6 +21,8 @@ from gateway.identity.states import BEGUN_SECONDS
 from gateway.identity.vault import CannotOpen, Vault
 
 _log = logging.getLogger("gateway.identity")
+
+_SECONDS: Final = EXCHANGE_SECONDS - 5.0
 
 _NOTHING_DONE = frozenset((SignInProblem.BUSY, SignInProblem.SETUP))
 """What leaves the code good: the same request can succeed later."""
@@ -63,7 +67,9 @@ class Desk:
             return self._vault.seal(msgspec.json.encode(await _outcome(exchange)), key)
 
         try:
-            sealed = await self._once.do(key, sha256(code.encode()).digest(), answer)
+            sealed = await self._once.do(
+                key, sha256(code.encode("utf-8", "replace")).digest(), answer
+            )
             outcome = msgspec.json.decode(self._vault.open(sealed, key), type=_Outcome)
         except (Spent, CannotOpen):
             raise SignInFailed(SignInProblem.STATE) from None
@@ -73,17 +79,31 @@ class Desk:
             raise SignInFailed(outcome.problem or SignInProblem.CODE)
         return Opened(outcome.session, outcome.token)
 
-    async def enter(self, app: App, sighting: Sighting) -> Opened:
+    async def enter(self, app: App, sighting: Sighting) -> Opened | SignInProblem:
         """Return a session of the user who was seen to sign in to an app; raise StoreDown."""
         await self._directory.see(sighting)
         person = await self._directory.whoever(sighting.user, sighting.platform)
-        return await self._sessions.open(app, person, identity_of(person, sighting.user))
+        opened = await self._sessions.open(app, person, identity_of(person, sighting.user))
+        # What they may do, or whether they are known at all, can have changed before it was there.
+        session = await self._sessions.settled(opened.session, self._directory)
+        return SignInProblem.CODE if session is None else Opened(session, opened.token)
+
+    async def knows(self, user: AppUser) -> bool:
+        """Tell whether somebody has this open id."""
+        return await self._directory.store.owner(user) is not None
 
 
 async def _outcome(exchange: Exchange) -> _Outcome:
     """Return what came of it; raise NotNow where nothing was done."""
     try:
-        opened = await exchange()
+        async with asyncio.timeout(_SECONDS):
+            opened = await exchange()
+    except TimeoutError:
+        # Who waits would take it for given up, and bring the code that is used by now.
+        return _Outcome(SignInProblem.CODE)
+    except StoreDown as down:
+        _log.error("nobody can sign in: %s", down)
+        return _Outcome(SignInProblem.CODE)
     except ApiError as error:
         problem = problem_of(error)
         if problem is SignInProblem.SETUP:

@@ -3,10 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Final
 
-from gateway.errors import StoreDown
+from gateway.errors import StoreDown, place_of
+from gateway.identity.forgotten import Forgotten
 from gateway.identity.gathering import Gathering
 from gateway.identity.people import AppUser, Identity, Merge, Person, Platform, Sighting
 from gateway.identity.ports import IdentityStore
@@ -35,12 +35,14 @@ class Directory:
         store: IdentityStore,
         sessions: Sessions,
         roles: Roles,
+        forgotten: Forgotten,
         *,
         clock: Callable[[], float],
     ) -> None:
         """``clock`` gives Unix seconds."""
         self.store = store
         self.roles = roles
+        self.forgotten = forgotten
         self._sessions = sessions
         self._clock = clock
         self._seeing = Gathering[Sighting, str](store.see)
@@ -72,21 +74,39 @@ class Directory:
             raise StoreDown("a user who was stored is not there; were they erased just now?")
         return person
 
-    async def of(self, session: Session) -> Session:
-        """Return a session with what its person has now; as it was where nobody is found."""
-        with suppress(StoreDown):
-            if (person := await self.store.person(session.person)) is not None:
-                return with_rights(session, person, self.roles)
-        return session
+    async def of(self, session: Session) -> Session | None:
+        """Return a session with what its person has now; None where they are there no more."""
+        person = await self.store.person(session.person)
+        user = (session.app_id, session.open_id)
+        if person is None or all(one.user != user for one in person.identities):
+            return None
+        return with_rights(session, person, self.roles)
 
     async def grant(self, id_: str, add: Sequence[str], remove: Sequence[str]) -> Person | None:
         """Change a person's roles, and their sessions with it; None where there is nobody."""
         if not await self.store.grant(id_, add, remove):
             return None
         person = await self.store.person(id_)
-        if person is not None:
+        while person is not None:
             await self._sessions.hand_over(ids_of(person), person, None)
+            # Somebody else may have changed them meanwhile, and been overtaken here.
+            roles, person = person.roles, await self.store.person(id_)
+            if person is None or person.roles == roles:
+                break
         return person
+
+    async def take(self, sightings: Sequence[Sighting]) -> None:
+        """Take what was learned, but of those who were erased since; raise StoreDown."""
+        if kept := await self.forgotten.without(sightings):
+            await self.store.see(kept)
+
+    async def hide(self, users: Sequence[AppUser]) -> None:
+        """Remove the names and pictures of users who took back the right to them."""
+        await self.store.forget_profile(users)
+        for user in users:
+            person = await self.store.owner(user)
+            if person is not None:
+                await self._sessions.hand_over(ids_of(person), person, user)
 
     async def flush(self) -> None:
         """Store who was active; what cannot be stored now is kept for later."""
@@ -94,7 +114,7 @@ class Directory:
         sightings = [Sighting(user, platform, at) for user, (platform, at) in noted.items()]
         try:
             for start in range(0, len(sightings), _BATCH):
-                await self.store.see(sightings[start : start + _BATCH])
+                await self.take(sightings[start : start + _BATCH])
         except StoreDown:
             self._noted = {**noted, **self._noted}
             raise
@@ -146,6 +166,10 @@ class Directory:
                 await self.settle()
             except StoreDown as down:
                 _log.warning("%s; what was learned of people waits", down)
+            except Exception as error:
+                # Not known to happen; sessions would follow no merge any more.
+                name, place = type(error).__name__, place_of(error)
+                _log.critical("what was learned of people waits: %s at %s", name, place)
 
 
 def ids_of(person: Person) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from gateway.errors import GatewayError
 from gateway.identity.directory import ids_of
+from gateway.identity.forgotten import Forgotten
 from gateway.identity.people import AppUser, Person
 from gateway.identity.places import Places
 from gateway.identity.ports import Secret
@@ -130,11 +131,19 @@ class Erased(NamedTuple):
 class Eraser:
     """Forgets people."""
 
-    def __init__(self, store: People, sessions: Ends, elsewhere: Elsewhere, places: Places) -> None:
+    def __init__(
+        self,
+        store: People,
+        sessions: Ends,
+        elsewhere: Elsewhere,
+        places: Places,
+        forgotten: Forgotten,
+    ) -> None:
         self._store = store
         self._sessions = sessions
         self._elsewhere = elsewhere
         self._places = places
+        self._forgotten = forgotten
 
     async def look(self, person: Person) -> Holdings:
         """Return how much is kept; of dead letters nobody knows before whose they are."""
@@ -170,12 +179,14 @@ class Eraser:
         counts = await self._forget(users)
         if left := await self._messages(users):
             raise BeingSent(left)
+        await self._forgotten.note(users)
         gone = await self._store.erase(person.id)
         if gone is not None:
             # What became theirs in the meantime, by a merge or a sign-in.
             late = {one.user for one in gone.identities} - users
             counts = [a + b for a, b in zip(counts, await self._forget(late), strict=True)]
             users |= late
+            await self._forgotten.note(late)
             ended += await self._sessions.end_all(ids_of(gone))
         return Erased(len(users), ended, *counts)
 
@@ -184,15 +195,18 @@ class Eraser:
 
         Raises StoreDown, and BeingSent, with which the identity is left, and what is sent.
         """
-        person = await self._store.owner(user)
-        if person is not None:
-            found = await self._sessions.of(ids_of(person))
-            theirs = [one.id for one in found if (one.app_id, one.open_id) == user]
-            await self._sessions.end(theirs)
+        await self._end_sessions(await self._store.owner(user), user)
         await self._forget({user})
         if left := await self._messages({user}):
             raise BeingSent(left)
-        await self._store.erase_user(user)
+        await self._forgotten.note({user})
+        # A sign-in may have been under way.
+        await self._end_sessions(await self._store.erase_user(user), user)
+
+    async def _end_sessions(self, person: Person | None, user: AppUser) -> None:
+        if person is not None:
+            found = await self._sessions.of(ids_of(person))
+            await self._sessions.end([one.id for one in found if (one.app_id, one.open_id) == user])
 
     async def _messages(self, users: Iterable[AppUser]) -> int:
         """Return how many there are."""

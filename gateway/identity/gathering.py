@@ -33,6 +33,12 @@ class Gathering(Generic[_K, _V]):
         return await future
 
     async def _run(self) -> None:
+        try:
+            await self._empty()
+        finally:
+            self._asking = None
+
+    async def _empty(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
             try:
@@ -40,9 +46,16 @@ class Gathering(Generic[_K, _V]):
             except Exception as error:
                 for _, future in batch:
                     if not future.done():
-                        future.set_exception(type(error)(*error.args))
+                        future.set_exception(_another(error))
             else:
                 for (_, future), value in zip(batch, found, strict=True):
                     if not future.done():
                         future.set_result(value)
-        self._asking = None
+
+
+def _another(error: Exception) -> Exception:
+    """Return an error like this for one more asker: each raises its own."""
+    try:
+        return type(error)(*error.args)
+    except Exception:
+        return RuntimeError(type(error).__name__)

@@ -20,9 +20,14 @@ class Learner:
         apps: Mapping[str, App],
         callers: Mapping[str, Caller],
         erase: Callable[[AppUser], Awaitable[None]],
+        drop_tokens: Callable[[Sequence[AppUser]], Awaitable[None]],
         clock: Callable[[], float],
     ) -> None:
-        """``callers`` are the APIs of those accounts whose followers are asked about."""
+        """``callers`` are the APIs of those accounts whose followers are asked about.
+
+        ``drop_tokens`` forgets what users' names and pictures could be had with.
+        """
+        self._drop_tokens = drop_tokens
         self._directory = directory
         self._apps = apps
         self._callers = callers
@@ -50,12 +55,12 @@ class Learner:
             for account, message in messages
             if account in self._apps
         )
-        if told.sightings:
-            await store.see(told.sightings)
+        await self._directory.take(told.sightings)
         if told.consents:
             await store.answer(told.consents)
         if told.hidden:
-            await store.forget_profile(told.hidden)
+            await self._directory.hide(told.hidden)
+            await self._drop_tokens(told.hidden)
 
     async def forget(self, account: str, open_id: str) -> None:
         """Erase what is kept of a user; raise StoreDown, and BeingSent where that is not yet."""
@@ -69,9 +74,9 @@ class Learner:
         """
         # What happens while WeChat answers is newer.
         at = self._clock()
-        infos = await Users(self._callers[account]).infos(open_ids)
+        infos = await Users(self._callers[account]).those_told(open_ids)
         app = self._apps[account]
-        await self._directory.store.see([sighting_of(app, info, at) for info in infos])
+        await self._directory.take([sighting_of(app, info, at) for info in infos])
 
     async def sender(self, account: str, open_id: str) -> Person:
         """Return who a user is: somebody new where they were not seen before."""

@@ -179,5 +179,8 @@ class SignInStore(Protocol):
     async def release(self, key: str) -> None:
         """Let another one exchange the code: nothing was done with it."""
 
+    async def prune(self) -> None:
+        """Remove what has expired, where the store does not do so by itself."""
+
     async def close(self) -> None:
         """Let go of connections and threads."""

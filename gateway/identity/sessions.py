@@ -13,6 +13,12 @@ from gateway.identity.ports import SessionStore
 from gateway.identity.session import Session
 from gateway.identity.session_tokens import Claims, SessionTokens, TokenRefused
 
+_AGAIN: Final = 3
+"""How often rights are looked at again that may have changed while they were written."""
+
+_ENDED_SECONDS: Final = 5.0
+"""How long it is remembered at least that a session was ended here."""
+
 MAX_KEPT: Final = 100_000
 """Tokens and sessions that a process remembers; with more, it begins anew."""
 
@@ -49,8 +55,8 @@ class Seen(NamedTuple):
 class Rights(Protocol):
     """What people may do, as it is now."""
 
-    async def of(self, session: Session) -> Session:
-        """Return a session with what its person has now; as it was where nobody is found."""
+    async def of(self, session: Session) -> Session | None:
+        """Return a session with what its person has now; None where there is nobody."""
 
 
 class Roles:
@@ -93,7 +99,7 @@ class Sessions:
         self._roles = roles
         self._clock = clock
         self._new_id = new_id
-        self._reads = Gathering[str, Session | None](store.get)
+        self._reads = Gathering[str, Session | None](self._read_store)
         self._claims: dict[str, Claims] = {}
         self._kept: dict[str, tuple[Session | None, float]] = {}
         """Of each session what was found, and until when that counts."""
@@ -121,6 +127,16 @@ class Sessions:
         await self._store.put(session)
         return Opened(session, self._tokens.sign(session))
 
+    async def settled(self, session: Session, rights: Rights) -> Session | None:
+        """Return a session that was just begun with what its person has; ended where nobody is."""
+        current = await rights.of(session)
+        if current == session:
+            return session
+        renewed = None if current is None else await self._renewed(session, rights)
+        if renewed is None:
+            await self.end([session.id])
+        return renewed
+
     async def find(self, token: str) -> Seen:
         """Return the session of a token; raise TokenRefused, and StoreDown."""
         now = self._clock()
@@ -129,8 +145,7 @@ class Sessions:
             raise TokenRefused
         session, until = self._kept.get(claims.session, (None, 0.0))
         if until <= now:
-            session = await self._reads.get(claims.session)
-            self._keep(claims.session, session, now)
+            session = self._keep(claims.session, await self._reads.get(claims.session), now)
         if session is None or session.account != claims.account:
             raise TokenRefused
         return Seen(session, claims.expires_at)
@@ -146,12 +161,27 @@ class Sessions:
             return None
         if now or until - session.expires_at >= 1:
             # Else another of its user's requests did it just now.
-            session = replace(await rights.of(session), seen_at=at, expires_at=until)
-            if not await self._store.change(session):
-                self._keep(session.id, None, at)
+            renewed = await self._renewed(replace(session, seen_at=at, expires_at=until), rights)
+            if renewed is None:
+                await self.end([session.id])
                 return None
+            session = renewed
             self._keep(session.id, session, at)
         return Opened(session, self._tokens.sign(session))
+
+    async def _renewed(self, session: Session, rights: Rights) -> Session | None:
+        """Return a session as it is stored, with its person's rights; None where it is over.
+
+        What they may do can change while it is written: then it is written again.
+        """
+        for _ in range(_AGAIN):
+            current = await rights.of(session)
+            if current is None or not await self._store.change(current):
+                return None
+            if await rights.of(current) == current:
+                return current
+            session = current
+        return session
 
     def is_due(self, seen: Seen) -> bool:
         """Tell whether half of a token's time is over."""
@@ -161,7 +191,8 @@ class Sessions:
         """End sessions by their ids: at once here, within the cache's time elsewhere."""
         ended = await self._store.revoke(sessions)
         for id_ in sessions:
-            self._keep(id_, None, self._clock())
+            # Longer than any read takes that is under way: such a one does not bring it back.
+            self._kept[id_] = (None, self._clock() + max(self._lifetimes.cache, _ENDED_SECONDS))
         return ended
 
     async def of(self, people: Sequence[str]) -> list[Session]:
@@ -194,18 +225,33 @@ class Sessions:
         self._claims[token] = claims
         return claims
 
-    def _keep(self, id_: str, session: Session | None, now: float) -> None:
+    def _keep(self, id_: str, session: Session | None, now: float) -> Session | None:
+        """Remember what was found of a session, and return it; not where it was ended meanwhile."""
+        known, until = self._kept.get(id_, (session, 0.0))
+        if known is None and until > now:
+            return None
         if len(self._kept) >= MAX_KEPT:
             self._kept.clear()
         self._kept[id_] = (session, now + self._lifetimes.cache)
+        return session
+
+    async def _read_store(self, ids: Sequence[str]) -> list[Session | None]:
+        """Return sessions with what their roles permit by the settings of now."""
+        found = await self._store.get(ids)
+        return [
+            one and replace(one, permissions=self._roles.permissions(one.roles)) for one in found
+        ]
 
 
 def with_rights(session: Session, person: Person, roles: Roles) -> Session:
     """Return a session as its person's now."""
+    user = (session.app_id, session.open_id)
+    names = [one.nickname for one in person.identities if one.user == user]
     return replace(
         session,
         person=person.id,
         union_id=person.union_id,
+        nickname=names[0] if names else None,
         roles=person.roles,
         permissions=roles.permissions(person.roles),
     )

@@ -14,12 +14,12 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 from msgspec.structs import replace
 
-from gateway.errors import GatewayError, StoreDown, Unanswered, UserRejected
+from gateway.errors import GatewayError, StoreDown, Unanswered
 from gateway.identity.patient_calls import BEAT_SECONDS, Means, PatientCalls, Pauses
 from gateway.identity.people import AppUser, Platform, Sighting
 from gateway.identity.ports import Checkpoints
 from gateway.outbound.endpoints import Caller
-from gateway.outbound.endpoints.followers import INFO_AT_ONCE, INFO_BATCH, LIST, UserInfo, Users
+from gateway.outbound.endpoints.followers import INFO_AT_ONCE, LIST, UserInfo, Users
 
 BATCH: Final = 1000
 """Followers that are stored, and noted as done, in one step."""
@@ -265,21 +265,8 @@ class Sync:
     async def _ask(self, names: Sequence[str], listed_at: float) -> list[Sighting]:
         async with self._room:
             at = self._now()
-            infos = {info.open_id: info for info in await self._infos(names)}
+            infos = {info.open_id: info for info in await self._users.those_told(names)}
         return [self._sighting(name, infos.get(name), at, listed_at) for name in names]
-
-    async def _infos(self, names: Sequence[str]) -> list[UserInfo]:
-        """Return what WeChat tells; nothing of those it refuses to tell of."""
-        try:
-            return await self._users.infos(names)
-        except UserRejected:
-            if len(names) == 1:
-                return []
-            # One whom it does not take would keep the others from being learned.
-            half = len(names) // 2
-            return [*await self._infos(names[:half]), *await self._infos(names[half:])]
-        except (KeyError, msgspec.ValidationError):
-            raise Unanswered(f"{INFO_BATCH}: an answer that is no list of users") from None
 
     def _sighting(self, name: str, info: UserInfo | None, at: float, listed_at: float) -> Sighting:
         user = AppUser(self._app_id, name)

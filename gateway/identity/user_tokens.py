@@ -1,6 +1,6 @@
 """Users' own tokens, which a sign-in brings: sealed, durable, refreshed when they are needed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -69,6 +69,11 @@ class UserTokens:
             return await web.profile(kept.access_token, user.open_id)
         except TokenRejected:
             raise SignInAgain from None
+
+    async def drop(self, users: Sequence[AppUser]) -> None:
+        """Forget the tokens of users; they sign in again before anything is had with them."""
+        for user in users:
+            await self._store.keep_secret(Secret(user, USER_TOKEN, b"", 0.0))
 
     async def _refresh(self, web: WebAuthorization, user: AppUser, kept: _Kept) -> _Kept:
         if kept.refresh_until <= self._clock():

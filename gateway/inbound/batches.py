@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from gateway.errors import StoreDown
+from gateway.errors import StoreDown, place_of
 from gateway.inbound.consumer import DOWN_SECONDS, IDLE_SECONDS, Settlement, Shared
 from gateway.inbound.ports import Taken
 
@@ -58,3 +58,9 @@ class BatchConsumer:
             for one in taken:
                 await self._settlement.postpone(one, DOWN_SECONDS)
             raise
+        except Exception as error:
+            # A bug: each of them is tried again, and buried where that was the last.
+            name, place = type(error).__name__, place_of(error)
+            _log.error("lane %s: a batch failed: %s at %s", self.lane, name, place)
+            for one in taken:
+                await self._settlement.failed(one, f"failed: {name}")

@@ -59,8 +59,7 @@ class Ingest:
             plain = None if route.middlewares else route.handler.plain
             if plain is not None and found is None:
                 return _reply(await plain(message), message)
-            if self._sender is not None and (open_id := user_of(message)):
-                context.know(partial(self._sender, context.account.name, open_id))
+            self._introduce(message, context)
             if not route.middlewares:
                 value = await route.handler(message, found, context)
             else:
@@ -69,7 +68,14 @@ class Ingest:
         except FAILURES as error:
             if is_cancelled(error):
                 raise
+            if route.on_error is not None:
+                self._introduce(message, context)
             return await _recover(error, route, message, context)
+
+    def _introduce(self, message: Message, context: Context) -> None:
+        """Let the context find who sent the message, for those who are given it."""
+        if self._sender is not None and (open_id := user_of(message)):
+            context.know(partial(self._sender, context.account.name, open_id))
 
 
 async def _unmatched(_message: Message) -> None:

@@ -9,7 +9,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
-from gateway.errors import ApiError, Busy, Limited, NotSent, Throttled, Unanswered
+from gateway.errors import (
+    ApiError,
+    Busy,
+    Limited,
+    NotSent,
+    Throttled,
+    TokenUnavailable,
+    Unanswered,
+)
 from gateway.identity.erasing import BeingSent
 from gateway.identity.people import Person
 from gateway.identity.told import TELLING, user_of
@@ -37,7 +45,7 @@ GONE: Final = "gone"
 WAIT_SECONDS: Final = 60.0
 """How long a user waits who cannot be asked about now, or not be forgotten yet."""
 
-_LATER: Final = (NotSent, Busy, Throttled, Limited, Unanswered)
+_LATER: Final = (NotSent, Busy, Throttled, Limited, TokenUnavailable, Unanswered)
 
 
 class Learns(Protocol):

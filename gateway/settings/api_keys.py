@@ -20,7 +20,7 @@ class ApiKeySettings(Section):
     scopes: tuple[Scope, ...] = Field(min_length=1)
     """What it is good for: push:send to send messages, push:read to read what became of them,
     push:manage to cancel, retry and discard them; identity:read to find people, identity:manage to
-    change what they may do and to erase them."""
+    change what they may do, and to end their sessions."""
     accounts: tuple[str, ...] = ()
     """The names of the accounts that it is good for; all of them where there is none."""
 

@@ -24,9 +24,9 @@ class IdentitySettings(Section):
     it for session_seconds, users' tokens, session keys and phone numbers until they are stored
     anew."""
     public_url: str | None = None
-    """Where browsers find this gateway, such as https://wx.shop.example: WeChat leads users back to
-    a page below it. Its host stands in the console as 网页授权域名. Session tokens are good there
-    alone."""
+    """Where browsers find this gateway, such as https://wx.shop.example, without a path: WeChat
+    leads users back to a page there. Its host stands in the console as 网页授权域名. Session tokens
+    are good there alone."""
     session_seconds: int = Field(default=7200, ge=60, le=86_400)
     """How long a session is good for that is not used. One that is used is renewed when half of
     this is over."""
@@ -68,8 +68,8 @@ class IdentitySettings(Section):
         parts = split_url(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("must be a URL such as https://wx.shop.example")
-        if parts.query or parts.fragment or parts.username:
-            raise ValueError("must have nothing behind its path, and no user")
+        if parts.path.strip("/") or parts.query or parts.fragment or parts.username:
+            raise ValueError("must have nothing behind its host, and no user")
         if parts.scheme == "http" and not is_loopback(parts.hostname):
             raise ValueError("must begin with https://, as sessions are not safe without")
         return url.rstrip("/")

@@ -119,7 +119,8 @@ class Browser:
         sent = "; ".join(
             f"{name}={value}" for (at, name), value in self.cookies.items() if path.startswith(at)
         )
-        fields = {name.replace("_", "-"): value for name, value in headers.items()}
+        fields = {"accept": "text/html"}
+        fields |= {name.replace("_", "-"): value for name, value in headers.items()}
         if sent:
             fields["cookie"] = sent
         answer = self.place.ask(method, url, body, fields)

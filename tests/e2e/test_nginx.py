@@ -91,6 +91,7 @@ def nginx(folder: Path, port: int, gateway: Place) -> Iterator[Nginx]:
         assert text.count(before) == 1
         text = text.replace(before, after)
     (folder / "protected.conf").write_text(text, encoding="utf-8")
+    shutil.copy(CONFIG.with_name("who.conf"), folder)
     (folder / "nginx.conf").write_text(MAIN.format(folder=folder), encoding="utf-8")
     binary = shutil.which("nginx") or "/usr/sbin/nginx"
     server = Nginx([binary, "-c", str(folder / "nginx.conf")], port, folder / "nginx.log")
@@ -131,17 +132,29 @@ def test_a_page_leads_to_the_sign_in_and_back_to_itself(behind: Place) -> None:
     session = browser.go(f"{behind.front}/session").told
     assert page.told["x-auth-user"] == session["person"]
     assert page.told["x-auth-open-id"] == session["open_id"]
-    assert "x-auth-union-id" not in page.told
+    assert page.told["x-auth-account"] == "main"
 
 
 def test_nobody_says_themselves_who_they_are(behind: Place) -> None:
     forged = {"x_auth_user": "admin", "x_auth_roles": "admin", "x_auth_union_id": "u"}
     nobody = behind.browser().go(f"{behind.front}/orders", **forged)
     assert nobody.status == 302
-    told = signed_in(behind).go(f"{behind.front}/orders", **forged).told
-    assert told["x-auth-user"] != "admin"
-    assert "x-auth-roles" not in told
-    assert "x-auth-union-id" not in told
+    browser = signed_in(behind)
+    person = browser.go(f"{behind.front}/session").told["person"]
+    told = browser.go(f"{behind.front}/orders", **forged).told
+    assert told["x-auth-user"] == person
+    assert not {"admin", "u"} & {told.get("x-auth-roles"), told.get("x-auth-union-id")}
+    behind.api("POST", f"/identities/{person}/roles", {"add": ["admin"]})
+    told = browser.go(f"{behind.front}/admin/", **{**forged, "x_auth_roles": "root"}).told
+    assert (told["x-auth-user"], told["x-auth-roles"]) == (person, "admin")
+    assert told.get("x-auth-union-id") != "u"
+    behind.api("POST", f"/identities/{person}/roles", {"remove": ["admin"]})
+
+
+def test_what_a_page_asks_for_is_not_led_to_the_sign_in(behind: Place) -> None:
+    """It would be shown nothing there, and each would leave a cookie."""
+    image = behind.browser().go(f"{behind.front}/picture.png", accept="image/*")
+    assert (image.status, image.header("set-cookie")) == (401, "")
 
 
 def test_a_part_of_it_is_for_a_role(behind: Place) -> None:

@@ -188,6 +188,8 @@ def test_a_reverse_proxy_is_told_who_calls_and_whether_they_may(gateway: Place) 
     assert passed.header("x-auth-union-id") == session["union_id"]
     assert (passed.header("x-auth-account"), passed.header("x-auth-tenant")) == ("main", "shop")
     assert browser.go(f"{verify}?account=main&account=site").status == 200
+    # A word that is mistyped lets nobody pass.
+    assert browser.go(f"{verify}?roles=staff").status == 403
     for refused in ("account=site", "role=staff", "permission=orders:read"):
         assert browser.go(f"{verify}?{refused}").status == 403
     granted = gateway.api("POST", f"/identities/{session['person']}/roles", {"add": ["staff"]})
@@ -220,14 +222,21 @@ def test_a_proxy_that_hands_redirects_on_leads_to_the_sign_in(gateway: Place) ->
     headers = {
         "x-forwarded-proto": "http",
         "x-forwarded-host": f"127.0.0.1:{gateway.shop}",
-        "x-forwarded-uri": "/orders?a=b&c=d",
+        "x-forwarded-uri": "/orders?a=b|c&d={e}",
+        "accept": "text/html,*/*",
     }
     verify = f"{gateway.url}/session/verify?sign_in=main"
     led = gateway.ask("GET", verify, headers=headers)
     assert led.status == 302
     browser = gateway.browser()
     back = browser.go(browser.agree(browser.go(led.header("location"))))
-    assert back.header("location") == f"http://127.0.0.1:{gateway.shop}/orders?a=b&c=d"
+    shop = f"http://127.0.0.1:{gateway.shop}"
+    assert back.header("location") == f"{shop}/orders?a=b%7Cc&d=%7Be%7D"
+    for unseen in ({"accept": "*/*"}, {"sec-fetch-mode": "no-cors"}, {"sec-fetch-mode": "cors"}):
+        assert gateway.ask("GET", verify, headers=headers | unseen).status == 401
+    assert (
+        gateway.ask("GET", verify, headers=headers | {"sec-fetch-mode": "navigate"}).status == 302
+    )
     foreign = gateway.ask("GET", verify, headers={**headers, "x-forwarded-host": "evil.example"})
     assert gateway.browser().go(foreign.header("location")).status == 400
     assert gateway.ask("GET", verify).status == 401
@@ -322,6 +331,12 @@ def test_keys_see_their_own_accounts_and_may_what_they_may(gateway: Place) -> No
     other = who(only_main)["person"]
     assert gateway.api("GET", f"/identities/{other}", key=MINI_KEY).status == 404
     assert gateway.api("GET", "/identities/merges", key=MINI_KEY).status == 403
+    # What is the whole person's is not for a key of one account.
+    for what, change in (("roles", {"add": ["admin"]}), ("tags", {"add": ["vip"]})):
+        assert gateway.api("POST", f"{path}/{what}", change, MINI_KEY).status == 403
+    gateway.api("POST", f"{path}/roles", {"add": ["staff"]})
+    assert gateway.api("GET", path).told["roles"] == ["staff"]
+    assert gateway.api("GET", path, key=MINI_KEY).told["roles"] == []
     ended = gateway.api("DELETE", f"{path}/sessions", key=MINI_KEY)
     assert ended.told == {"ended": 1}
     assert browser.go(f"{gateway.url}/session").status == 200

@@ -23,6 +23,7 @@ from gateway.http.identity.session import OwnSessions, session_routes
 from gateway.http.identity.verify import verify_route
 from gateway.identity.apps import App
 from gateway.identity.directory import Directory
+from gateway.identity.forgotten import Forgotten
 from gateway.identity.keys import key_ring
 from gateway.identity.people import AppUser, Platform, Sighting
 from gateway.identity.session import Session
@@ -100,7 +101,8 @@ def serving(folder: Path, same_site: Any = "lax", domain: str | None = None) -> 
     store = SqliteSessions(folder / "g.db", timeout=5, clock=clock)
     tokens = SessionTokens(key_ring(("s" * 32,), "session"), "https://wx.example", clock)
     sessions = Sessions(store, tokens, Lifetimes(7200, 9000, 0.0), roles, clock=clock)
-    directory = Directory(identities, sessions, roles, clock=clock)
+    forgotten = Forgotten(identities, clock)
+    directory = Directory(identities, sessions, roles, forgotten, clock=clock)
     cookies = Cookies("gateway_session", domain, True, same_site)
     authentication = Authentication(sessions, directory, cookies, clock)
 

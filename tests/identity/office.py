@@ -16,6 +16,7 @@ from gateway.identity.app_sign_in import AppSignIn
 from gateway.identity.apps import App
 from gateway.identity.desk import Desk
 from gateway.identity.directory import Directory
+from gateway.identity.forgotten import Forgotten
 from gateway.identity.keys import key_ring
 from gateway.identity.people import Platform
 from gateway.identity.session_tokens import SessionTokens
@@ -60,7 +61,8 @@ class Office:
         self.sessions = Sessions(
             self.session_store, self.tokens, self.lifetimes, ROLES, clock=clock
         )
-        self.directory = Directory(self.store, self.sessions, ROLES, clock=clock)
+        self.forgotten = Forgotten(self.store, clock)
+        self.directory = Directory(self.store, self.sessions, ROLES, self.forgotten, clock=clock)
         self.vault = Vault(key_ring((SECRET,), "vault"), os.urandom)
         self.user_tokens = UserTokens(self.store, self.vault, clock)
         self.desk = Desk(self.directory, self.sessions, self.sign_ins, self.vault, clock)

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.errors import StoreDown
 from gateway.identity.erasing import BeingSent, Elsewhere, Erased, Eraser, Holdings
+from gateway.identity.forgotten import Forgotten
 from gateway.identity.people import AppUser, Sighting
 from gateway.identity.places import Places
 from gateway.identity.ports import Secret
@@ -68,7 +69,9 @@ class Side:
         self.messages, self.callbacks = Kept(shop=3, outlet=1), Kept(shop=1500)
         self.letters = Kept(outlet=2)
         elsewhere = Elsewhere(self.messages, self.callbacks, self.letters)
-        self.eraser = Eraser(one.store, one.sessions, elsewhere, Places(ACCOUNTS))
+        self.eraser = Eraser(
+            one.store, one.sessions, elsewhere, Places(ACCOUNTS), Forgotten(one.store, time.time)
+        )
 
 
 def test_all_that_is_kept_is_counted_and_then_gone_and_nothing_else(tmp_path: Path) -> None:
@@ -142,7 +145,9 @@ def test_what_becomes_theirs_while_they_are_erased_goes_too(tmp_path: Path) -> N
         side = Side(one)
         letters = Meanwhile()
         elsewhere = Elsewhere(side.messages, side.callbacks, letters)
-        eraser = Eraser(one.store, one.sessions, elsewhere, Places(ACCOUNTS))
+        eraser = Eraser(
+            one.store, one.sessions, elsewhere, Places(ACCOUNTS), Forgotten(one.store, time.time)
+        )
         assert await eraser.erase(person.id) == Erased(4, 3, 4 + 7, 1500 + 7, 7)
         assert await one.store.owner(OTHER) is None
         assert not side.messages.of

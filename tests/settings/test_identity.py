@@ -30,6 +30,7 @@ def _refusal(**given: Any) -> str:
         ({"public_url": "http://wx.shop.example"}, "identity.public_url: must begin with https://"),
         ({"public_url": "https://u:p@shop.example"}, "identity.public_url: must have nothing"),
         ({"public_url": "https://shop.example/?a"}, "identity.public_url: must have nothing"),
+        ({"public_url": "https://shop.example/wx"}, "identity.public_url: must have nothing"),
         ({"session_max_seconds": 60}, "identity.session_max_seconds: is less than session_seconds"),
         (
             {"same_site": "none", "secure_cookies": False},

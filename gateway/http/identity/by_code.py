@@ -70,6 +70,8 @@ class SignInsByCode:
         code = await self._code(request)
         try:
             number = await one.phone(seen.session, code)
+        except SignInFailed:
+            raise Problem(401, "not signed in", {"www-authenticate": "Bearer"}) from None
         except UserRejected:
             raise _told(SignInProblem.CODE) from None
         except ApiError as error:

@@ -45,13 +45,13 @@ class Cookies(NamedTuple):
             samesite=self.same_site,
         )
 
-    def sign_in(self, state: str, value: str, path: str) -> Cookie:
+    def sign_in(self, state: str, value: str, path: str, seconds: float = BEGUN_SECONDS) -> Cookie:
         """Return the cookie of a sign-in, for the page that it comes back to."""
         return Cookie(
             sign_in_name(state),
             value=value,
             path=path,
-            max_age=int(BEGUN_SECONDS),
+            max_age=int(seconds),
             secure=self.secure,
             httponly=True,
             # Its user comes from WeChat's page: strict would keep it back.

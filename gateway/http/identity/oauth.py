@@ -8,15 +8,17 @@ from urllib.parse import quote
 from litestar import Request, Response, get
 from litestar.datastructures import Cookie
 from litestar.handlers import HTTPRouteHandler
-from litestar.status_codes import HTTP_302_FOUND
+from litestar.status_codes import HTTP_302_FOUND, HTTP_401_UNAUTHORIZED
 
 from gateway.errors import StoreDown
 from gateway.http.identity.cookies import Cookies, sign_in_name
+from gateway.http.identity.navigation import escaped, is_navigation
 from gateway.http.identity.pages import HEADERS, page
 from gateway.http.identity.responses import empty
 from gateway.identity.failures import SignInFailed, SignInProblem
+from gateway.identity.once import ANSWER_SECONDS
 from gateway.identity.states import Begun
-from gateway.identity.web_sign_in import SignedIn, WebSignIn
+from gateway.identity.web_sign_in import WebSignIn
 
 _log = logging.getLogger("gateway.identity")
 
@@ -36,13 +38,15 @@ def oauth_routes(
             return _nobody()
         query = request.query_params
         redirect = query.get("redirect") or _asked_for(request)
+        if "redirect" not in query and redirect and not is_navigation(request.scope):
+            # What a page asks for is not to leave a cookie each time.
+            return empty(HTTP_401_UNAUTHORIZED)
         try:
             leave = sign_in.begin(query.get("scope", ""), redirect)
         except SignInFailed as failed:
             return page(failed.problem, said=failed.said)
         value, cookie = leave.state
-        kept = cookies.sign_in(value, cookie, f"/oauth/{sign_in.app.name}")
-        return _lead(leave.url, kept)
+        return _lead(leave.url, cookies.sign_in(value, cookie, _path(sign_in)))
 
     @get("/oauth/{account:str}/callback", status_code=HTTP_302_FOUND)
     async def callback(request: Asked) -> Response[Any]:
@@ -59,16 +63,19 @@ def oauth_routes(
         except StoreDown as down:
             _log.error("nobody can sign in account=%s: %s", sign_in.app.name, down)
             return page(SignInProblem.BUSY, again=_again(sign_in, sign_in.begun(state, cookie)))
-        return _done(signed_in)
-
-    def _done(signed_in: SignedIn) -> Response[Any]:
-        return _lead(signed_in.redirect, cookies.signed_in(signed_in.opened.token, seconds))
+        done = cookies.sign_in(state, cookie, _path(sign_in), ANSWER_SECONDS)
+        return _lead(signed_in.redirect, cookies.signed_in(signed_in.opened.token, seconds), done)
 
     return [authorize, callback]
 
 
-def _lead(url: str, cookie: Cookie) -> Response[Any]:
-    return empty(HTTP_302_FOUND, {**HEADERS, "location": url}, [cookie])
+def _path(sign_in: WebSignIn) -> str:
+    """Return where a sign-in's cookie is sent to."""
+    return f"/oauth/{sign_in.app.name}"
+
+
+def _lead(url: str, *cookies: Cookie) -> Response[Any]:
+    return empty(HTTP_302_FOUND, {**HEADERS, "location": url}, cookies)
 
 
 def _asked_for(request: Asked) -> str:
@@ -78,7 +85,8 @@ def _asked_for(request: Asked) -> str:
     """
     headers = request.headers
     host, uri = headers.get("x-forwarded-host", ""), headers.get("x-forwarded-uri", "")
-    return f"{headers.get('x-forwarded-proto', 'https')}://{host}{uri}" if host else ""
+    scheme = headers.get("x-forwarded-proto", "https")
+    return f"{scheme}://{host}{escaped(uri)}" if host else ""
 
 
 def _again(sign_in: WebSignIn, begun: Begun | None) -> str | None:

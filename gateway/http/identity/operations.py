@@ -212,8 +212,12 @@ PEOPLE: Final = (
             said=_NOBODY,
         )
         for what, summary, more in (
-            ("roles", "Grant roles, and take them back", "Sessions follow at once."),
-            ("tags", "Add tags, and remove some", ""),
+            (
+                "roles",
+                "Grant roles, and take them back",
+                "Sessions follow. For keys of all accounts.",
+            ),
+            ("tags", "Add tags, and remove some", "For keys of all accounts."),
         )
     ),
     Operation(

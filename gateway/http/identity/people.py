@@ -53,11 +53,12 @@ class PeopleDesk:
     def __init__(self, people: People) -> None:
         self._directory, self._sessions, self._apps, self._ask_wechat = people
         self._store = self._directory.store
-        self._names = {app.app_id: app.name for app in self._apps.values()}
 
     def view(self, person: Person | None, key: ApiKey) -> Response[PersonView]:
         """Return what a key sees of a person; raise Problem where that is nobody."""
-        return Response(person_view(self._seen_by(person, key), self._names), headers=NO_STORE)
+        # Of accounts with one app id, one that the key is good for.
+        names = {app.app_id: app.name for app in self._apps.values() if key.sees(app.name)}
+        return Response(person_view(self._seen_by(person, key), names), headers=NO_STORE)
 
     async def one(self, id_: str, key: ApiKey) -> Person:
         """Return the person of an id."""
@@ -120,15 +121,19 @@ class PeopleDesk:
 
     def _seen_by(self, person: Person | None, key: ApiKey) -> Person:
         """Return what a person is to a key's accounts; raise Problem where they are nobody."""
+        app_ids = {app.app_id for app in self._apps.values() if key.sees(app.name)}
 
         def sees(user: AppUser) -> bool:
-            return not key.accounts or self._names.get(user.app_id) in key.accounts
+            return not key.accounts or user.app_id in app_ids
 
         if person is None or not any(sees(one.user) for one in person.identities):
             raise Problem(404, "nobody is known by this")
         return person._replace(
             identities=tuple(one for one in person.identities if sees(one.user)),
             consents=tuple(one for one in person.consents if sees(one.user)),
+            # These are the whole person's.
+            tags=() if key.accounts else person.tags,
+            roles=() if key.accounts else person.roles,
         )
 
     def _app(self, body: Body, key: ApiKey) -> App:
@@ -178,20 +183,23 @@ def finding_routes(ask: Ask, desk: PeopleDesk, bodies: Bodies) -> list[HTTPRoute
 def changing_routes(ask: Ask, desk: PeopleDesk, bodies: Bodies) -> list[HTTPRouteHandler]:
     """Return the routes that change them."""
 
-    async def asked(request: Asked) -> tuple[ApiKey, Person]:
+    async def asked(request: Asked, *, whole: bool = False) -> tuple[ApiKey, Person]:
+        """Return who asks, and about whom; ``whole`` where it is about them in all accounts."""
         key = ask(request, Scope.MANAGE_PEOPLE)
+        if whole and key.accounts:
+            raise Forbidden("accounts: this key is for some; roles and tags are for all")
         return key, await desk.one(request.path_params["id_"], key)
 
     @post("/identities/{id_:str}/roles", status_code=HTTP_200_OK)
     async def roles(request: Asked) -> Response[PersonView]:
         """Grant roles, and take them back; sessions follow at once."""
-        key, person = await asked(request)
+        key, person = await asked(request, whole=True)
         return desk.view(await desk.grant(person, await bodies.read(request)), key)
 
     @post("/identities/{id_:str}/tags", status_code=HTTP_200_OK)
     async def tags(request: Asked) -> Response[PersonView]:
         """Add tags and remove some."""
-        key, person = await asked(request)
+        key, person = await asked(request, whole=True)
         return desk.view(await desk.tag(person, await bodies.read(request)), key)
 
     @post("/identities/{id_:str}/profile", status_code=HTTP_200_OK)
@@ -223,6 +231,6 @@ def _changes(body: Body) -> tuple[list[str], list[str]]:
 
 
 def _number(given: str, name: str, most: int) -> int:
-    if not given.isascii() or not given.isdecimal() or int(given[:20]) > most:
+    if not given.isascii() or not given.isdecimal() or len(given) > 19 or int(given) > most:
         raise PushRefused(f"{name}: must be a number up to {most}")
     return int(given)

@@ -18,6 +18,7 @@ from litestar.types import HTTPScope, Receive, Scope, Send
 
 from gateway.errors import StoreDown
 from gateway.http.identity.authentication import Authentication
+from gateway.http.identity.navigation import escaped, is_navigation
 from gateway.http.identity.pages import HEADERS
 from gateway.identity.session import Session
 
@@ -27,6 +28,9 @@ PATH: Final = "/session/verify"
 
 _Fields = list[tuple[bytes, bytes]]
 _Query = dict[str, list[str]]
+
+_ASKED: Final = frozenset(("account", "role", "permission", "sign_in"))
+_KNOWN: Final = ", ".join(sorted(_ASKED))
 
 _NO_STORE: Final = (b"cache-control", b"no-store")
 _EMPTY: Final = (b"content-length", b"0")
@@ -67,6 +71,9 @@ class _Verifier:
         """Return the status and headers that a request is answered with."""
         seen = await self._authentication.seen(scope)
         query = _query(scope)
+        if not query.keys() <= _ASKED:
+            _log.error("%s is asked for what it does not know; there are: %s", PATH, _KNOWN)
+            return 403, []
         if seen is None:
             way = self._way(scope, query)
             return (302, _fields({**HEADERS, "location": way})) if way else (401, [_BEARER])
@@ -85,10 +92,10 @@ class _Verifier:
         account = query.get("sign_in", [""])[0]
         sent = {name: value.decode("latin-1") for name, value in scope["headers"]}
         host = sent.get(b"x-forwarded-host", "")
-        if account not in self._sign_ins or not host:
+        if account not in self._sign_ins or not host or not is_navigation(scope):
             return ""
         scheme, uri = sent.get(b"x-forwarded-proto", "https"), sent.get(b"x-forwarded-uri", "/")
-        back = quote(f"{scheme}://{host}{uri}", safe="")
+        back = quote(f"{scheme}://{host}{escaped(uri)}", safe="")
         return f"{self._public_url}/oauth/{account}/authorize?redirect={back}"
 
 

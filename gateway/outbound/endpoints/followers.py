@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from gateway.errors import Unanswered, UserRejected
 from gateway.outbound.endpoints import Caller
 
 INFO: Final = "/cgi-bin/user/info"
@@ -65,8 +66,25 @@ class Users:
             answer = await self._api.call(
                 "POST", INFO_BATCH, json={"user_list": wanted}, repeatable=True
             )
-            found += msgspec.convert(answer["user_info_list"], list[UserInfo])
+            try:
+                found += msgspec.convert(answer.get("user_info_list"), list[UserInfo])
+            except msgspec.ValidationError:
+                raise Unanswered(f"{INFO_BATCH}: an answer that is no list of users") from None
         return found
+
+    async def those_told(self, open_ids: Sequence[str]) -> list[UserInfo]:
+        """Return what is known of users; nothing of those of whom WeChat refuses to tell.
+
+        One whom it does not take (40003) would keep the others from being told.
+        """
+        try:
+            return await self.infos(open_ids)
+        except UserRejected:
+            if len(open_ids) == 1:
+                return []
+            half = len(open_ids) // 2
+            told = await self.those_told(open_ids[:half])
+            return [*told, *await self.those_told(open_ids[half:])]
 
     async def open_ids(self, after: str = "") -> AsyncIterator[list[str]]:
         """Give the open ids of all followers, up to 10,000 at a time, from behind one."""
