@@ -1,0 +1,1 @@
+"""What signing in, verifying sessions and finding people cost: `python -m bench.identity`."""
