@@ -45,11 +45,12 @@ drill: $(DEV_STAMP) ## Kill and cut everything under load, for minutes; then cou
 bench: $(DEV_STAMP) bench-micro ## Measure: kernels, and side by side with others over HTTP
 	$(BIN)/python -m bench.load
 	$(BIN)/python -m bench.push --json bench/results/push.json
+	$(BIN)/python -m bench.identity --json bench/results/identity.json
 
 bench-micro: $(DEV_STAMP) ## Measure the kernels and the whole pure path only
 	$(BIN)/python -m bench.micro
 
-bench-all: $(DEV_STAMP) bench ## Measure all that bench/README.md shows (40 minutes), and write it
+bench-all: $(DEV_STAMP) bench ## Measure all that bench/README.md shows (46 minutes), and write it
 	$(BIN)/python -m bench.profile
 	$(BIN)/python -m bench.latency
 	$(BIN)/python -m bench.startup

@@ -12,6 +12,9 @@ from bench.gates.refusal import CannotRun
 from bench.growth.report import describe as describe_growth
 from bench.growth.report import markdown_table as growth_table
 from bench.growth.report import plot_file
+from bench.identity.report import describe as describe_identity
+from bench.identity.report import goal_lines as identity_goals
+from bench.identity.report import markdown_tables as identity_tables
 from bench.latency.report import Summary as LatencySummary
 from bench.latency.report import markdown_table as latency_table
 from bench.load.report import Spread, Summary, summaries_of
@@ -266,6 +269,30 @@ class Push(Result):
         return push_table(push_summaries(self.document))
 
 
+class Identity(Result):
+    """What signing in, verifying sessions and finding people cost."""
+
+    @property
+    def verifies(self) -> str:
+        """How many sessions are verified a second."""
+        return identity_tables(self.document)[0]
+
+    @property
+    def sign_ins(self) -> str:
+        """What a sign-in takes."""
+        return identity_tables(self.document)[1]
+
+    @property
+    def lookups(self) -> str:
+        """What finding somebody takes."""
+        return identity_tables(self.document)[2]
+
+    @property
+    def lines(self) -> str:
+        """What was wanted, and how the numbers came about, a line each."""
+        return "\n".join([*identity_goals(self.document), *describe_identity(self.document)])
+
+
 class Queue(Result):
     """What jobs that wait cost."""
 
@@ -306,6 +333,7 @@ _OPTIONAL: Final[Mapping[str, Callable[[Path], Result]]] = {
     "workers": Workers,
     "push": Push,
     "queue": Queue,
+    "identity": Identity,
 }
 """Those whose sections templates leave out where they are None."""
 
