@@ -6,12 +6,15 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from bench.load.generator import LoadError
+from bench.percentiles import percentiles
 from gateway.adapters.sqlite_identities import SqliteIdentities
 from gateway.identity.people import AppUser, Platform, Sighting
 from gateway.outbound.jobs import job_id
@@ -21,6 +24,8 @@ BATCH: Final = 5000
 WRITTEN: Final = 1000
 PAUSE_SECONDS: Final = 0.1
 LOOKS: Final = 10_000
+
+_START_SECONDS: Final = 60.0
 
 
 class Lookups(NamedTuple):
@@ -32,6 +37,8 @@ class Lookups(NamedTuple):
     p99_ms: float
     longest_ms: float
     looks: int
+    batches: int
+    """That the writer stored meanwhile."""
 
 
 class Filled(NamedTuple):
@@ -63,55 +70,74 @@ async def _measure(
     filled = Filled(identities, identities / seconds, _size(path))
     progress(filled)
     found: list[Lookups] = []
+    draw = random.Random(7)  # noqa: S311  # the same each time
+    numbers = [draw.randrange(identities) for _ in range(looks)]
+    # Before anything is timed: whoever was just looked up is found sooner.
+    ids = [await _id_of(store, number) for number in numbers]
     for beside in ("alone", "beside a writer"):
-        stop = multiprocessing.get_context("spawn").Event()
-        writer = multiprocessing.get_context("spawn").Process(
-            target=_write, args=(path, identities, stop)
-        )
-        if beside != "alone":
-            writer.start()
-            await asyncio.sleep(1.5)
-        try:
+        async with _writer(path, identities, runs=beside != "alone") as batches:
             for by in ("open id", "union id", "id"):
-                found.append(await _find(store, by, beside, identities, looks))
-                progress(found[-1])
-        finally:
-            stop.set()
-            if beside != "alone":
-                writer.join()
+                before = batches()
+                took = await _find(store, by, numbers, ids)
+                one = Lookups(by, beside, *took, looks, batches() - before)
+                progress(one)
+                found.append(one)
     await store.close()
     return filled, found
 
 
 async def _find(
-    store: SqliteIdentities, by: str, beside: str, identities: int, looks: int
-) -> Lookups:
-    draw = random.Random(7)  # noqa: S311  # the same each time
+    store: SqliteIdentities, by: str, numbers: Sequence[int], ids: Sequence[str]
+) -> tuple[float, float, float]:
+    """Return the milliseconds that it takes to find these: p50, p99 and the longest."""
     took = []
-    for _ in range(looks):
-        number = draw.randrange(identities)
-        ask = await _asking(store, by, number)
+    for number, id_ in zip(numbers, ids, strict=True):
         began = time.perf_counter()
-        person = await ask()
+        if by == "open id":
+            person = await store.owner(_user(number))
+        elif by == "union id":
+            person = await store.bearer(_union_id(number))
+        else:
+            person = await store.person(id_)
         took.append(1000 * (time.perf_counter() - began))
         if person is None or _user(number) not in [one.user for one in person.identities]:
             raise LoadError("somebody else was found")
-    took.sort()
-    p99 = took[int(0.99 * len(took))]
-    return Lookups(by, beside, took[len(took) // 2], p99, took[-1], looks)
+    told = percentiles(took)
+    return told["p50"], told["p99"], told["max"]
 
 
-async def _asking(store: SqliteIdentities, by: str, number: int) -> Callable[[], Awaitable[Any]]:
-    if by == "open id":
-        return lambda: store.owner(_user(number))
-    if by == "union id":
-        return lambda: store.bearer(_union_id(number))
+async def _id_of(store: SqliteIdentities, number: int) -> str:
     person = await store.owner(_user(number))
-    id_ = "" if person is None else person.id
-    return lambda: store.person(id_)
+    if person is None:
+        raise LoadError("somebody who was stored is not found")
+    return person.id
 
 
-def _write(path: Path, identities: int, stop: Event) -> None:
+@asynccontextmanager
+async def _writer(path: Path, identities: int, *, runs: bool) -> AsyncIterator[Callable[[], int]]:
+    """Run a process that writes, where one is wanted; tell how many batches it stored so far."""
+    if not runs:
+        yield lambda: 0
+        return
+    spawn = multiprocessing.get_context("spawn")
+    stop, stored = spawn.Event(), spawn.Value("q", 0)
+    process = spawn.Process(target=_write, args=(path, identities, stop, stored))
+    process.start()
+    try:
+        until = time.monotonic() + _START_SECONDS
+        while not stored.value:
+            if not process.is_alive() or time.monotonic() > until:
+                raise LoadError("the writer does not write")
+            await asyncio.sleep(0.05)
+        yield lambda: stored.value
+    finally:
+        stop.set()
+        process.join()
+    if process.exitcode:
+        raise LoadError("the writer failed while others were looked up")
+
+
+def _write(path: Path, identities: int, stop: Event, stored: "Synchronized[int]") -> None:
     """Let users be active, a thousand at a time, as a gateway's process stores it."""
 
     async def write() -> None:
@@ -120,6 +146,7 @@ def _write(path: Path, identities: int, stop: Event) -> None:
             numbers = draw.sample(range(identities), min(WRITTEN, identities))
             now = time.time()
             await store.see([_sighting(number)._replace(at=now) for number in numbers])
+            stored.value += 1
             await asyncio.sleep(PAUSE_SECONDS)
         await store.close()
 

@@ -15,7 +15,10 @@ from bench.machine import machine
 from bench.versions import versions_of
 
 _PACKAGES: Final = ("wechat-gateway", "granian", "litestar", "PyJWT", "redis", "asyncpg", "msgspec")
-_VERIFIES: Final = ("sessions in", "verifies/s", "min", "max", "p50 ms", "p99 ms", "wrong")
+_VERIFIES: Final = (
+    *("sessions in", "verifies/s", "min", "max", "p50 ms", "p99 ms", "wrong"),
+    *("gateway's core %", "the other %"),
+)
 _SIGN_INS: Final = ("store", "what", "sign-ins/s", "min", "max", "CPU ms each", "a core allows/s")
 _LOOKUPS: Final = ("found by", "while", "p50 ms", "p99 ms", "longest ms", "look-ups")
 
@@ -78,10 +81,12 @@ def describe(document: dict[str, Any]) -> list[str]:
     at_once = f"{AT_ONCE} at once, {options['sign_ins']:,} a round"
     lines = [
         f"Verifies: {SESSIONS:,} sessions in turns, {CONNECTIONS} connections of wrk, {rounds};",
-        f"each answer's status and X-Auth-User are looked at, and {SAMPLE} compared.",
+        f"each answer's status and X-Auth-User are looked at, and {SAMPLE} compared before;",
+        "the gateway on its core, wrk and the stores on the other.",
         f"Ends: {ENDED} sessions ended in another process.",
-        f"Sign-ins: {at_once}; each ends in a session. WeChat, stores and client share",
-        "the generator's core; what a core allows is by the gateway's own processor time.",
+        f"Sign-ins: {at_once}, of people known before; each ends in a session.",
+        "WeChat, stores and client share the other core; what a core allows is by the",
+        "gateway's own processor time.",
     ]
     if filled:
         lines.append(
@@ -121,7 +126,14 @@ def _verifies(name: str, rows: list[dict[str, Any]]) -> Sequence[str]:
         f"{median(row['p50_ms'] for row in rows):.1f}",
         f"{median(row['p99_ms'] for row in rows):.1f}",
         f"{sum(row['wrong'] for row in rows):,}",
+        *(_percent(rows, name) for name in ("server_percent", "generator_percent")),
     )
+
+
+def _percent(rows: list[dict[str, Any]], name: str) -> str:
+    # Older results have none.
+    told = [row[name] for row in rows if row.get(name) is not None]
+    return f"{median(told):.0f}" if told else "?"
 
 
 def _sign_ins(store: str, kind: str, rows: list[dict[str, Any]]) -> Sequence[str]:

@@ -49,8 +49,8 @@ def measure(
     ):
         for number in range(rounds + 1):
             for kind in (BASE, USERINFO, MINI_PROGRAM):
-                one = _round(place, store, kind, count if number else count // 10)
-                # The first is a warm-up: everybody is new then.
+                # The first is a warm-up: everybody is new then, and known in those that count.
+                one = _round(place, store, kind, count if number else PEOPLE)
                 if number:
                     progress(one)
                     made.append(one)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from bench.identity.place import running
-from bench.load.cores import Cores
+from bench.load.cores import Cores, CpuClock, busy_clock, cpu_seconds, processes_of_group
 from bench.load.generator import LoadError
 from gateway.app.api import Apis
 from gateway.app.identity import Identities
@@ -26,7 +26,7 @@ from tests.support import APP_ID
 SESSIONS: Final = 1000
 CONNECTIONS: Final = 64
 SAMPLE: Final = 100
-"""Sessions whose answers are compared one by one, beside the load."""
+"""Sessions whose answers are compared one by one, before the load."""
 
 ENDED: Final = 20
 POLL_SECONDS: Final = 0.005
@@ -60,6 +60,10 @@ class Verifies(NamedTuple):
     p99_ms: float
     requests: int
     wrong: int
+    server_percent: float | None
+    """Of its core, that the gateway took; None where it cannot be read."""
+    generator_percent: float | None
+    """Of the other core, that wrk and the stores took, and whatever else ran there."""
 
 
 class Ends(NamedTuple):
@@ -86,9 +90,11 @@ def measure(
         file = Path(folder) / "tokens"
         file.write_text("\n".join(token for token, _ in tokens), encoding="utf-8")
         _compare(place, tokens[:SAMPLE])
-        made = [_round(wrk, row, place, file, seconds) for _ in range(rounds)]
-        for one in made:
-            progress(one)
+        given = [str(seconds), *(("200", str(file)) if row.signed_in else ("401",))]
+        made = []
+        for _ in range(rounds):
+            made.append(_round(wrk, row, place, cores, given))
+            progress(made[-1])
         ends = None
         if row.servers and row.cache:
             ends = asyncio.run(_ends(place, row.cache))
@@ -96,26 +102,33 @@ def measure(
         return made, ends
 
 
-def _round(wrk: str, row: Row, place: Place, tokens: Path, seconds: int) -> Verifies:
-    given = ["200", str(tokens)] if row.signed_in else ["401"]
+def _round(wrk: str, row: Row, place: Place, cores: Cores, given: list[str]) -> Verifies:
+    seconds, *script = given
+    gateway = processes_of_group(place.server.process.pid)
+    clocks: tuple[CpuClock, ...] = (lambda: cpu_seconds(gateway), busy_clock(cores.generator))
+    before, began = [clock() for clock in clocks], time.perf_counter()
     ran = subprocess.run(
         [
             *(wrk, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}", "-s", str(_LUA)),
-            *(place.url, "--", *given),
+            *(place.url, "--", *script),
         ],
         capture_output=True,
         encoding="utf-8",
         check=False,
-        timeout=seconds + 60,
+        timeout=int(seconds) + 60,
+    )
+    took, after = time.perf_counter() - began, [clock() for clock in clocks]
+    busy = (
+        None if end is None or start is None else round(100 * (end - start) / took, 1)
+        for start, end in zip(before, after, strict=True)
     )
     _, found, told = ran.stdout.partition("RESULT ")
     if not found:
         raise LoadError(f"wrk ended with {ran.returncode}: {ran.stderr.strip()[:200]}")
     got = json.loads(told)
     per_second = got["requests"] / got["seconds"]
-    return Verifies(
-        row.name, per_second, got["p50_ms"], got["p99_ms"], got["requests"], got["wrong"]
-    )
+    times = (got["p50_ms"], got["p99_ms"])
+    return Verifies(row.name, per_second, *times, got["requests"], got["wrong"], *busy)
 
 
 @contextmanager
