@@ -10,7 +10,7 @@ from bench import table
 from bench.identity.lookups import PAUSE_SECONDS, WRITTEN
 from bench.identity.sign_ins import AT_ONCE
 from bench.identity.verifies import CONNECTIONS, ENDED, SAMPLE, SESSIONS
-from bench.load.cores import Cores
+from bench.load.cores import DISTURBED, Cores
 from bench.machine import machine
 from bench.versions import versions_of
 
@@ -88,6 +88,12 @@ def describe(document: dict[str, Any]) -> list[str]:
         "WeChat, stores and client share the other core; what a core allows is by the",
         "gateway's own processor time.",
     ]
+    others = [one.get("others_percent") or 0.0 for one in document["verifies"]]
+    if others and max(others) > DISTURBED:
+        lines.append(
+            f"Disturbed: something else took {median(others):.0f} % of the gateway's core (median "
+            f"of all rounds of verifies), {max(others):.0f} % at most; these figures are too low."
+        )
     if filled:
         lines.append(
             f"Look-ups: {filled['open_ids']:,} open ids in SQLite ({filled['bytes'] / 2**20:,.0f} "

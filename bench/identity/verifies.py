@@ -64,6 +64,8 @@ class Verifies(NamedTuple):
     """Of its core, that the gateway took; None where it cannot be read."""
     generator_percent: float | None
     """Of the other core, that wrk and the stores took, and whatever else ran there."""
+    others_percent: float | None
+    """Of the gateway's core, that something else took."""
 
 
 class Ends(NamedTuple):
@@ -105,7 +107,7 @@ def measure(
 def _round(wrk: str, row: Row, place: Place, cores: Cores, given: list[str]) -> Verifies:
     seconds, *script = given
     gateway = processes_of_group(place.server.process.pid)
-    clocks: tuple[CpuClock, ...] = (lambda: cpu_seconds(gateway), busy_clock(cores.generator))
+    clocks: tuple[CpuClock, ...] = (lambda: cpu_seconds(gateway), *map(busy_clock, reversed(cores)))
     before, began = [clock() for clock in clocks], time.perf_counter()
     ran = subprocess.run(
         [
@@ -118,7 +120,7 @@ def _round(wrk: str, row: Row, place: Place, cores: Cores, given: list[str]) -> 
         timeout=int(seconds) + 60,
     )
     took, after = time.perf_counter() - began, [clock() for clock in clocks]
-    busy = (
+    server, generator, on_server = (
         None if end is None or start is None else round(100 * (end - start) / took, 1)
         for start, end in zip(before, after, strict=True)
     )
@@ -127,8 +129,11 @@ def _round(wrk: str, row: Row, place: Place, cores: Cores, given: list[str]) -> 
         raise LoadError(f"wrk ended with {ran.returncode}: {ran.stderr.strip()[:200]}")
     got = json.loads(told)
     per_second = got["requests"] / got["seconds"]
-    times = (got["p50_ms"], got["p99_ms"])
-    return Verifies(row.name, per_second, *times, got["requests"], got["wrong"], *busy)
+    others = None if server is None or on_server is None else round(max(0, on_server - server), 1)
+    return Verifies(
+        *(row.name, per_second, got["p50_ms"], got["p99_ms"], got["requests"], got["wrong"]),
+        *(server, generator, others),
+    )
 
 
 @contextmanager

@@ -54,6 +54,14 @@ def test_sessions_are_verified_and_their_end_is_seen() -> None:
     assert ends.longest < 5
 
 
+def test_what_ran_beside_the_gateway_is_told(tmp_path: Path) -> None:
+    told = _run(tmp_path, "--only", "lookups", "--identities", "100")
+    calm = dict.fromkeys(verifies.Verifies._fields, 1.0) | {"row": "Redis"}
+    assert "Disturbed" not in "".join(describe(told | {"verifies": [calm]}))
+    disturbed = calm | {"others_percent": 25.0}
+    assert "25 % at most" in "".join(describe(told | {"verifies": [calm, disturbed]}))
+
+
 def test_without_wrk_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(LoadError, match="apt install wrk"):
