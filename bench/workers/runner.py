@@ -1,5 +1,6 @@
 """One run: each row in each round in each layout of workers and generator, in turns."""
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -75,7 +76,8 @@ class Measurement:
     @property
     def requests_per_cpu_second(self) -> float:
         """Requests that a second of the server's processor time answers."""
-        return self.requests / self.cpu_seconds
+        # The system counts in ticks: of a server that was given less, nothing is known.
+        return self.requests / max(self.cpu_seconds, 1 / os.sysconf("SC_CLK_TCK"))
 
     @property
     def layout(self) -> tuple[int, bool]:

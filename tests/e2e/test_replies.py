@@ -22,7 +22,7 @@ from gateway.cli.sending import fresh_callback
 from gateway.simulator.platform import Outcome, Platform
 from gateway.simulator.sealing import Callback
 from tests.e2e.server import ACCOUNTS, Server, running
-from tests.services import RedisServer
+from tests.services import RedisServer, wait_until
 from tests.support import fresh_text, make_sender
 
 HANDLERS: Final = ("1", "6", "12", "16")
@@ -193,7 +193,7 @@ def test_a_late_reply_goes_by_the_policy(tmp_path: Path, policy: str, late: int)
         outcome = asyncio.run(_deliver(setting, "sleep 1 slow", "oLate"))
         assert outcome.reply is None
         assert outcome.complaint == ""
-        assert outcome.attempts[0].seconds < 1
+        assert len(outcome.attempts) == 1
         asyncio.run(asyncio.sleep(1))
-        assert len(setting.customer_service()) == late
+        wait_until(lambda: len(setting.customer_service()) == late, "what became of the reply")
         assert setting.runs()["slow"] == 1
