@@ -93,17 +93,19 @@ class Identities:
         app = self.apps[account]
         if account not in self.web and account not in self.by_code:
             raise SignInAgain
+        # What happens while WeChat answers is newer.
+        at = time.time()
         profile = await self.tokens.profile(self._apis.of(account).web, user)
         seen = Sighting(
             user,
             app.platform,
-            time.time(),
+            at,
             profile.union_id,
             nickname=profile.nickname,
             avatar=profile.avatar,
             active=False,
         )
-        await self.directory.see(seen)
+        await self.directory.take([seen])
 
     async def start(self) -> None:
         """Begin to keep what is learned of people, and to forget what is good for nothing."""

@@ -70,6 +70,10 @@ class AppSignIn:
             raise SignInFailed(SignInProblem.STATE)
         number = await phone_number(self._api, code)
         await self._keep(user, PHONE, msgspec.json.encode(number), FOR_EVER)
+        if not await self._desk.knows(user):
+            # Erased meanwhile: nobody would find it there.
+            await self._secrets.keep_secret(Secret(user, PHONE, b"", 0.0))
+            raise SignInFailed(SignInProblem.STATE)
         return number
 
     async def _exchange(self, code: str) -> Opened | SignInProblem:

@@ -76,22 +76,29 @@ class Directory:
 
     async def of(self, session: Session) -> Session | None:
         """Return a session with what its person has now; None where they are there no more."""
-        person = await self.store.person(session.person)
-        user = (session.app_id, session.open_id)
-        if person is None or all(one.user != user for one in person.identities):
-            return None
-        return with_rights(session, person, self.roles)
+        # By the open id: it may be another person's by now, whom the session will follow.
+        person = await self.store.owner(AppUser(session.app_id, session.open_id))
+        return None if person is None else with_rights(session, person, self.roles)
 
     async def grant(self, id_: str, add: Sequence[str], remove: Sequence[str]) -> Person | None:
         """Change a person's roles, and their sessions with it; None where there is nobody."""
         if not await self.store.grant(id_, add, remove):
             return None
+        return await self._hand_over(id_, (), None)
+
+    async def _hand_over(
+        self, id_: str, former: Sequence[str], user: AppUser | None
+    ) -> Person | None:
+        """Let a person's sessions have what the person has, and those of former ones.
+
+        Somebody else may change that meanwhile, and be overtaken here: then once more.
+        """
         person = await self.store.person(id_)
         while person is not None:
-            await self._sessions.hand_over(ids_of(person), person, None)
-            # Somebody else may have changed them meanwhile, and been overtaken here.
-            roles, person = person.roles, await self.store.person(id_)
-            if person is None or person.roles == roles:
+            owners = [*ids_of(person), *former]
+            await self._sessions.hand_over(owners, person, user)
+            before, person = person, await self.store.person(id_)
+            if person is None or person.roles == before.roles:
                 break
         return person
 
@@ -106,7 +113,7 @@ class Directory:
         for user in users:
             person = await self.store.owner(user)
             if person is not None:
-                await self._sessions.hand_over(ids_of(person), person, user)
+                await self._hand_over(person.id, (), user)
 
     async def flush(self) -> None:
         """Store who was active; what cannot be stored now is kept for later."""
@@ -145,10 +152,8 @@ class Directory:
         return found
 
     async def _follow(self, merge: Merge) -> None:
-        person = await self.store.person(merge.person)
-        if person is not None:
-            user = None if merge.whole else merge.user
-            await self._sessions.hand_over([merge.former], person, user)
+        user = None if merge.whole else merge.user
+        await self._hand_over(merge.person, [merge.former], user)
 
     async def close(self) -> None:
         """Store what was noted last, as far as that goes."""

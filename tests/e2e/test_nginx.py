@@ -167,6 +167,17 @@ def test_a_part_of_it_is_for_a_role(behind: Place) -> None:
     assert browser.go(f"{behind.front}/admin/").status == 403
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/admin/users/..%2f..%2fx", "/admin/delete/%2e%2e/%2e%2e/x", "/admin/../x"),
+        *("/x/%2E%2E/admin/", "/admin;a/x", "/./admin/", "/x/..", "/admin%5cx"),
+    ],
+)
+def test_nobody_gets_around_a_part_by_how_its_path_is_written(behind: Place, path: str) -> None:
+    assert signed_in(behind, "韩梅梅").go(behind.front + path).status == 400
+
+
 def test_who_signed_out_is_led_to_the_sign_in_again(behind: Place) -> None:
     browser = signed_in(behind)
     token = browser.token
