@@ -1,4 +1,6 @@
-"""The steps whose instructions are counted: the whole pure path, its halves, a store, a router.
+"""The steps whose instructions are counted.
+
+The whole pure path, its halves, a store, a router, a session that is verified.
 
 Random bytes, keys and times are the same in every process, so that what is counted is, too.
 """
@@ -6,6 +8,7 @@ Random bytes, keys and times are the same in every process, so that what is coun
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final, NamedTuple
 
+from bench.gates.verifying import verifying
 from bench.micro.samples import BODY, ECHO, QUERY, RANDOM, TEXT_MESSAGE
 from bench.micro.sides import WHOLE_PATH, Side
 from bench.micro.whole import whole_path
@@ -44,6 +47,7 @@ def steps(kernels: Kernels) -> Iterator[Step]:
     if side is Side.COMPILED:
         yield Step("claim and finish, memory", Side.SHARED, _claim_and_finish())
         yield Step(f"find one of {ROUTES} routes", Side.SHARED, _find())
+        yield Step("verify a session", Side.SHARED, _verify())
 
 
 def _claim_and_finish() -> Callable[[], object]:
@@ -69,10 +73,15 @@ def _find() -> Callable[[], object]:
     return lambda: router.find(message)
 
 
+def _verify() -> Callable[[], object]:
+    call = verifying()
+    return lambda: _run(call())
+
+
 def _run(coroutine: Coroutine[Any, Any, object]) -> None:
     """Run what never waits, without the loop that would only be counted with it."""
     try:
         coroutine.send(None)
     except StopIteration:
         return
-    raise AssertionError("the memory store waited")
+    raise AssertionError("what never waits has waited")
