@@ -126,7 +126,7 @@ def test_servers_and_frameworks_stay_where_they_are_used() -> None:
     assert users == {
         "litestar": {"app", "http", "demo"},
         "granian": {"cli", "http"},
-        "aiohttp": {"simulator", "cli", "adapters"},
+        "aiohttp": {"simulator", "cli", "adapters", "http"},
         "rich_click": {"cli"},
         "pydantic_settings": {"settings"},
         "redis": {"adapters"},

@@ -25,7 +25,7 @@ from gateway.http.api.routes import Parts, push_router
 from gateway.http.asgi import callback_route
 from gateway.http.callback import CallbackEndpoint
 from gateway.http.events import events_route
-from gateway.http.health import health_routes
+from gateway.http.health import live_route, monitoring_routes
 from gateway.http.identity.authentication import Authentication
 from gateway.http.jssdk import jssdk_route
 from gateway.http.refusals import Refusals
@@ -61,6 +61,7 @@ def create_app(settings: Settings, bot: Bot) -> GatewayApp:
         inbound.deliveries,
         refusals,
         max_body=settings.server.max_body,
+        metrics=process.metrics,
     )
 
     async def start() -> None:
@@ -77,8 +78,10 @@ def create_app(settings: Settings, bot: Bot) -> GatewayApp:
 
     routes: list[ControllerRouterHandler] = [
         callback_route(endpoint),
-        *health_routes(__version__, len(accounts), inbound.status),
+        live_route(process.monitor),
     ]
+    if settings.telemetry.listen is None:
+        routes += monitoring_routes(process.monitor)
     pushing = _push_routes(settings, process)
     routes += pushing
     authentication: Authentication | None = None

@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import rich_click as click
@@ -17,7 +18,14 @@ from gateway.app.bots import DEMO_BOT, load_bot
 from gateway.cli.options import config_option
 from gateway.cli.starting import look_first
 from gateway.errors import SettingsError
-from gateway.settings import BOT_VARIABLE, CONFIG_VARIABLE, Settings, load_settings
+from gateway.settings import (
+    BOT_VARIABLE,
+    CELLS_VARIABLE,
+    CONFIG_VARIABLE,
+    Settings,
+    load_settings,
+)
+from gateway.settings.telemetry import split_listen
 from gateway.telemetry import configure_logging
 
 _log = logging.getLogger("gateway")
@@ -56,6 +64,8 @@ def serve(
     os.environ[BOT_VARIABLE] = target
     bound = port or settings.server.port
     address = usable_address(host or settings.server.host, bound)
+    if settings.telemetry.listen is not None:
+        usable_address(*split_listen(settings.telemetry.listen))
     sys.exit(_run(settings, address, bound, workers or settings.server.workers))
 
 
@@ -79,7 +89,10 @@ def _run(settings: Settings, host: str, port: int, workers: int) -> int:
         respawn_failed_workers=workers > 1,
         workers_kill_timeout=10,
     )
-    server.serve()
+    # The workers count there, and so does whoever takes a dead one's place.
+    with TemporaryDirectory(prefix="gateway-cells-") as folder:
+        os.environ[CELLS_VARIABLE] = folder
+        server.serve()
     return 0
 
 

@@ -175,6 +175,8 @@ class Inbound:
         self._concurrency = terms.concurrency
         self._consumers: dict[str, _Consuming] = {}
         self._consuming: list[asyncio.Task[None]] = []
+        self.standing_still: list[str] = []
+        """Lanes whose consumers ended though they should go on for ever."""
         self._loop: asyncio.AbstractEventLoop | None = None
         """None until the start."""
         background = Background(ingest, accounts, self._commit, name)
@@ -224,6 +226,7 @@ class Inbound:
         def ended(task: asyncio.Task[None]) -> None:
             if not task.cancelled() and (error := task.exception()) is not None:
                 name, place = type(error).__name__, place_of(error)
+                self.standing_still.append(f"lane {consumer.lane}")
                 _log.critical("lane %s stands still: %s at %s", consumer.lane, name, place)
 
         task = loop.create_task(consumer.run())

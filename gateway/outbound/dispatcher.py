@@ -138,6 +138,8 @@ class Dispatcher:
         self._of_account: dict[str, int] = {}
         self._wake = asyncio.Event()
         self._running: list[asyncio.Task[None]] = []
+        self.standing_still: list[str] = []
+        """Parts of it that ended though they should go on for ever."""
         self._beat = pool.lease / 3
         self._is_unsure = False
         """Whether a claim failed: then it may have jobs of which it does not know."""
@@ -157,7 +159,7 @@ class Dispatcher:
             for work in (self._keep, self._take_over, self._listen, self._dispatch)
         ]
         for task in self._running:
-            task.add_done_callback(_tell)
+            task.add_done_callback(self._tell)
 
     async def stop(self, grace: float) -> None:
         """Claim nothing more, wait for what is under way, so many seconds; give back the rest."""
@@ -181,6 +183,12 @@ class Dispatcher:
             await self._queue.put_back(self._worker, self._settling.open)
             if not self._settling.open:
                 await self._queue.leave(self._worker)
+
+    def _tell(self, task: asyncio.Task[None]) -> None:
+        """Log what nobody waits for: a part of the pool that stands still."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.standing_still.append("push")
+            _log.critical("push stands still: %s at %s", type(error).__name__, place_of(error))
 
     def _room(self) -> int:
         return self._pool.concurrency - len(self._under_way) - len(self._settling.open)
@@ -314,9 +322,3 @@ def _left(opened: Sequence[Opening], held: Sequence[Held]) -> Iterator[Opening]:
     for route, room in opened:
         if (left := room - used.get(route, 0)) > 0:
             yield Opening(route, left)
-
-
-def _tell(task: asyncio.Task[None]) -> None:
-    """Log what nobody waits for: a part of the pool that stands still."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _log.critical("push stands still: %s at %s", type(error).__name__, place_of(error))

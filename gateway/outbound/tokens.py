@@ -102,6 +102,11 @@ class Tokens:
             self._start(token).add_done_callback(self._tell)
         return token
 
+    @property
+    def failure(self) -> ApiError | None:
+        """The error of the last refresh, where that failed."""
+        return None if self._failure is None else self._failure.error
+
     async def replace(self, dead: StoredToken) -> StoredToken:
         """Return another token than this one, which WeChat refused; raise as ``get`` does."""
         while True:
