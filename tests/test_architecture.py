@@ -18,11 +18,11 @@ MAY_IMPORT: Final = {
     "backoff": "",
     "kernels": "errors",
     "protocol": "errors kernels",
-    "outbound": "errors backoff protocol",
-    "identity": "errors backoff protocol outbound",
-    "inbound": "errors backoff kernels protocol outbound identity",
+    "outbound": "errors backoff protocol telemetry",
+    "identity": "errors backoff protocol outbound telemetry",
+    "inbound": "errors backoff kernels protocol outbound identity telemetry",
     "adapters": "errors protocol inbound outbound identity",
-    "http": "errors kernels protocol inbound outbound identity",
+    "http": "errors kernels protocol inbound outbound identity telemetry",
     "simulator": "errors kernels protocol",
     "telemetry": "",
     "settings": "errors protocol",
@@ -120,6 +120,7 @@ def test_servers_and_frameworks_stay_where_they_are_used() -> None:
                 "uvloop",
                 "jinja2",
                 "jwt",
+                "structlog",
             ),
         )
     }
@@ -137,6 +138,7 @@ def test_servers_and_frameworks_stay_where_they_are_used() -> None:
         "uvloop": {"app", "cli"},
         "jinja2": {"outbound"},
         "jwt": {"identity"},
+        "structlog": {"telemetry"},
     }
 
 

@@ -1,0 +1,1 @@
+"""What is seen from outside of what goes on inside."""
