@@ -64,7 +64,12 @@ def _of_urls(text: str) -> Iterator[str]:
 def _of_url(url: str) -> Iterator[str]:
     if "://" not in url:
         return
-    parts = split_url(url, several_hosts=True)
+    try:
+        parts = split_url(url, several_hosts=True)
+    except ValueError:
+        # Nobody can tell what in it is a password.
+        yield url
+        return
     secret = parts.password
     if secret is None and parts.scheme in _WITH_TOKENS:
         secret = parts.username

@@ -115,7 +115,7 @@ async def _add_up(lines: AsyncGenerator[Progress], tally: Tally) -> None:
             async for progress in lines:
                 tally.add(progress)
     except (ClientGone, TooSlow, StoreDown) as broke:
-        _log.warning("batch broke off", reason=_WHY[type(broke)], **tally.fields())
+        _log.warning("batch broke off", **tally.fields(), reason=_WHY[type(broke)])
         raise _broken_off(broke, tally) from None
     _log.info("batch taken", **tally.fields())
 
