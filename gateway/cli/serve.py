@@ -47,9 +47,9 @@ def serve(
     with the settings as they are then: run `gateway check` before. A changed bot needs a restart.
     """
     settings = load_settings(config)
+    log_as_set(settings)
     target = bot or DEMO_BOT
     loaded = load_bot(target)
-    log_as_set(settings)
     look_first(settings, loaded)
     if config is not None:
         os.environ[CONFIG_VARIABLE] = str(config.absolute())

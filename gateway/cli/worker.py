@@ -44,8 +44,8 @@ def worker(
     inbound.concurrency = 0 and push.concurrency = 0, `gateway serve` leaves all to these.
     """
     settings = load_settings(config)
-    loaded = load_bot(bot or DEMO_BOT)
     log_as_set(settings)
+    loaded = load_bot(bot or DEMO_BOT)
     look_first(settings, loaded)
     pushed = sends if sends is not None else settings.push.concurrency or 64
     if work(settings, loaded, concurrency or settings.inbound.concurrency or 32, pushed):
