@@ -33,7 +33,6 @@ _RENDERERS: Final[dict[str, Callable[[EventDict], str]]] = {
     "console": console_line,
 }
 
-
 _LEVELS: Final = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -41,6 +40,9 @@ _LEVELS: Final = {
     "critical": logging.CRITICAL,
 }
 """The levels by the methods' names; those of the other methods are ERROR."""
+
+_STACK_LEVEL: Final = 5
+"""How far up from the standard library's logger the call is: structlog has its frames between."""
 
 
 def get_logger(name: str) -> BoundLogger:
@@ -121,7 +123,7 @@ def _hand_over(
     if exc_info is True:
         exc_info = given["exc_info"] = sys.exc_info()
     extra = {"_logger": _logger, "_name": method}
-    return (Said(given),), {"extra": extra, "exc_info": exc_info}
+    return (Said(given),), {"extra": extra, "exc_info": exc_info, "stacklevel": _STACK_LEVEL}
 
 
 def _headed(record: logging.LogRecord) -> EventDict:

@@ -228,6 +228,15 @@ def test_other_handlers_and_programs_read_words(caplog: pytest.LogCaptureFixture
     assert caplog.messages == ['callback refused account=main hint="does it differ?"']
 
 
+def test_a_record_knows_where_it_was_logged(caplog: pytest.LogCaptureFixture) -> None:
+    log.warning("said")
+    log.error("said", exc_info=ValueError("odd"))
+    assert {record.pathname for record in caplog.records} == {__file__}
+    assert {record.funcName for record in caplog.records} == {
+        "test_a_record_knows_where_it_was_logged"
+    }
+
+
 def test_a_program_without_logging_set_up_says_warnings_in_words_and_prints_nothing_else() -> None:
     program = (
         "from gateway.telemetry.logs import get_logger as g; "
