@@ -21,7 +21,7 @@ MAY_IMPORT: Final = {
     "outbound": "errors backoff protocol telemetry",
     "identity": "errors backoff protocol outbound telemetry",
     "inbound": "errors backoff kernels protocol outbound identity telemetry",
-    "adapters": "errors protocol inbound outbound identity",
+    "adapters": "errors protocol inbound outbound identity telemetry",
     "http": "errors kernels protocol inbound outbound identity telemetry",
     "simulator": "errors kernels protocol",
     "telemetry": "",

@@ -19,12 +19,16 @@ from gateway.outbound.jobs import (
 PRUNED_AT_ONCE: Final = 1000
 """Jobs removed by one statement, so that it is done soon."""
 
+_TRACE_ID: Final = 32
+"""Digits of a trace's id, which a trace begins with."""
+
 _attempts = msgspec.json.Decoder(tuple[Attempt, ...])
 
 
 def held_of(row: tuple[Any, ...]) -> Held:
     """Return the job of a row in the order of Held's fields, its attempts as JSON."""
-    id_, account, channel, path, body, created, expires, lane, tries, maybe, attempts = row
+    id_, account, channel, path, body, created, expires, lane, *others = row
+    tries, maybe, attempts, not_before, trace = others
     return Held(
         id_,
         account,
@@ -37,13 +41,16 @@ def held_of(row: tuple[Any, ...]) -> Held:
         tries,
         maybe,
         _read(attempts),
+        not_before,
+        trace,
     )
 
 
 def record_of(row: tuple[Any, ...]) -> Record:
     """Return the job of a row in the order of Record's fields, its attempts as JSON."""
     id_, account, channel, template, open_id, state, reason, priority, *others = row
-    created, not_before, expires, batch, key, tries, attempts, number, ended, receipt = others
+    created, not_before, expires, batch, key, tries, attempts, number, *times = others
+    ended, receipt, trace = times
     return Record(
         id_,
         account,
@@ -63,6 +70,7 @@ def record_of(row: tuple[Any, ...]) -> Record:
         number,
         ended,
         receipt,
+        trace[:_TRACE_ID],
     )
 
 

@@ -27,7 +27,7 @@ _TOLD: Final = """
 SELECT id::text, account, channel, template, open_id, stands, reason, priority,
     extract(epoch FROM created_at)::float8, extract(epoch FROM not_before)::float8,
     extract(epoch FROM expires_at)::float8, batch, idempotency_key, tries, attempts, message_id,
-    extract(epoch FROM ended_at)::float8, extract(epoch FROM receipt_at)::float8
+    extract(epoch FROM ended_at)::float8, extract(epoch FROM receipt_at)::float8, trace
 """
 _REASON: Final = 6
 """Its place there."""
@@ -41,6 +41,7 @@ _TESTS: Final = {
     "template": "template = ${}",
     "to": "open_id = ${}",
     "batch": "batch = ${}",
+    "trace": "trace ^@ ${}",
     "reason": "reason ^@ ${}",
     "since": "id >= ${}::uuid",
     "before": "id < ${}::uuid",

@@ -18,6 +18,7 @@ from gateway.outbound.jobs import (
     Added,
     Ask,
     Channel,
+    Closed,
     Held,
     Job,
     Receipt,
@@ -35,15 +36,15 @@ _ADD: Final = """
 WITH given AS MATERIALIZED (
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
         $7::text[], $8::bytea[], $9::float8[], $10::smallint[], $11::float8[], $12::float8[],
-        $13::text[], $14::bytea[], $15::text[])
+        $13::text[], $14::bytea[], $15::text[], $16::text[])
         AS job (id, account, channel, open_id, template, template_id, path, body, created_at,
-            priority, not_before, expires_at, idempotency_key, fingerprint, batch)
+            priority, not_before, expires_at, idempotency_key, fingerprint, batch, trace)
 ), stored AS (
     INSERT INTO gateway_push_jobs (id, account, channel, template, template_id, open_id, path, body,
-        priority, created_at, not_before, expires_at, idempotency_key, fingerprint, batch)
+        priority, created_at, not_before, expires_at, idempotency_key, fingerprint, batch, trace)
     SELECT id, account, channel, template, template_id, open_id, path, body, priority,
         to_timestamp(created_at), to_timestamp(not_before), to_timestamp(expires_at),
-        idempotency_key, fingerprint, batch
+        idempotency_key, fingerprint, batch, trace
     FROM given ORDER BY account, idempotency_key, id
     ON CONFLICT (account, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING id, account, channel, priority, not_before
@@ -70,7 +71,8 @@ ON CONFLICT (worker) DO UPDATE SET holds_until = excluded.holds_until
 _TOLD: Final = """
 SELECT q.id::text, j.account, j.channel, j.path, j.body,
     extract(epoch FROM j.created_at)::float8, extract(epoch FROM j.expires_at)::float8,
-    q.lane, j.tries, extract(epoch FROM j.maybe_sent_at)::float8, j.attempts
+    q.lane, j.tries, extract(epoch FROM j.maybe_sent_at)::float8, j.attempts,
+    extract(epoch FROM j.not_before)::float8, j.trace
 FROM taken q JOIN gateway_push_jobs j ON j.id = q.id
 ORDER BY q.priority, q.due, q.id
 """
@@ -169,7 +171,7 @@ WITH given AS MATERIALIZED (
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::float8[])
         WITH ORDINALITY AS receipt (account, message_id, state, reason, at, place)
 ), known AS MATERIALIZED (
-    SELECT j.id, g.place, g.state, g.reason, g.at
+    SELECT j.id, j.trace, g.place, g.state, g.reason, g.at
     FROM given g JOIN gateway_push_jobs j USING (account, message_id)
     ORDER BY j.id FOR UPDATE OF j
 ), closed AS (
@@ -177,7 +179,7 @@ WITH given AS MATERIALIZED (
     SET state = k.state, reason = k.reason, receipt_at = to_timestamp(k.at)
     FROM known k WHERE j.id = k.id AND j.state = 'sent'
 )
-SELECT place FROM known
+SELECT place, id::text, trace FROM known
 """
 _RECEIVE_NOTICE: Final = """
 UPDATE gateway_push_jobs SET state = $6, reason = $7, message_id = $4, receipt_at = to_timestamp($8)
@@ -187,7 +189,7 @@ WHERE id = (
         AND state = 'sent' AND message_id IS NULL
     ORDER BY id LIMIT 1 FOR UPDATE
 )
-RETURNING true
+RETURNING id::text, trace
 """
 
 
@@ -240,7 +242,7 @@ class PostgresQueue:
         """Forget a worker."""
         await self._link.run(lambda database: database.execute(_FORGET, worker))
 
-    async def receive(self, receipts: Sequence[Receipt]) -> list[bool]:
+    async def receive(self, receipts: Sequence[Receipt]) -> list[Closed | None]:
         """Close the jobs that were sent by these receipts."""
         return await self._link.run(lambda database: _receive(database, receipts))
 
@@ -275,21 +277,21 @@ def _added(job: Job, stored: set[str], known: dict[tuple[str, str], tuple[str, b
     return Added(id_, is_new=False, is_same=fingerprint == job.fingerprint)
 
 
-async def _receive(database: Connection, receipts: Sequence[Receipt]) -> list[bool]:
+async def _receive(database: Connection, receipts: Sequence[Receipt]) -> list[Closed | None]:
     numbered = [
         (one.account, one.message_id, one.state, held(one.reason), one.at) for one in receipts
     ]
     if not numbered:
         return []
-    places = await database.fetch(_RECEIVE, *[*zip(*numbered, strict=True)])
-    known = {_number(receipts[row[0] - 1]) for row in places}
+    rows = await database.fetch(_RECEIVE, *[*zip(*numbered, strict=True)])
+    known = {_number(receipts[place - 1]): Closed(id_, trace) for place, id_, trace in rows}
     for one in receipts:
         if _number(one) in known or one.channel is not Channel.NOTICE:
             continue
         values = one._replace(reason=held(one.reason), open_id=held(one.open_id))
-        if await database.fetchval(_RECEIVE_NOTICE, *values):
-            known.add(_number(one))
-    return [_number(one) in known for one in receipts]
+        if (row := await database.fetchrow(_RECEIVE_NOTICE, *values)) is not None:
+            known[_number(one)] = Closed(*row)
+    return [known.get(_number(one)) for one in receipts]
 
 
 def _number(receipt: Receipt) -> tuple[str, str]:

@@ -6,21 +6,34 @@ Nothing is opened before it is needed, so that what goes wrong is told to whoeve
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from gateway.errors import StoreDown
 
 _T = TypeVar("_T")
 
 
+class Column(NamedTuple):
+    """A column that files of older releases lack."""
+
+    table: str
+    name: str
+    declared: str
+    indexed: str = ""
+    """The statement that makes its index."""
+
+
 class SqliteFile:
     """A file of tables that are made where they are missing; every failure is StoreDown."""
 
-    def __init__(self, path: Path, timeout: float, schema: str) -> None:
+    def __init__(
+        self, path: Path, timeout: float, schema: str, columns: Sequence[Column] = ()
+    ) -> None:
         """Wait ``timeout`` seconds for other processes that write."""
+        self._columns = columns
         self._path = path
         self._timeout = timeout
         self._schema = schema
@@ -89,12 +102,28 @@ class SqliteFile:
                 # What is removed is written over: open ids and what users wrote are among it.
                 database.execute("PRAGMA secure_delete = ON")
                 database.executescript(self._schema)
+                for column in self._columns:
+                    _add(database, column)
                 return
             except sqlite3.OperationalError:
                 # SQLite itself does not wait where several make a new file a WAL one at once.
                 if time.monotonic() > until:
                     raise
                 time.sleep(0.01)
+
+
+def _add(database: sqlite3.Connection, column: Column) -> None:
+    table, name, declared, indexed = column
+    known = "SELECT 1 FROM pragma_table_info(?) WHERE name = ?"
+    if not database.execute(known, (table, name)).fetchone():
+        try:
+            database.execute(f"ALTER TABLE {table} ADD COLUMN {name} {declared}")
+        except sqlite3.OperationalError:
+            # Another process did so meanwhile.
+            if not database.execute(known, (table, name)).fetchone():
+                raise
+    if indexed:
+        database.execute(indexed)
 
 
 def rollback(database: sqlite3.Connection) -> None:

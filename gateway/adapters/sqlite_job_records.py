@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from gateway.adapters.job_rows import PRUNED_AT_ONCE, named, record_of
 from gateway.adapters.sqlite_file import SqliteFile
-from gateway.adapters.sqlite_jobs import SCHEMA
+from gateway.adapters.sqlite_jobs import COLUMNS, SCHEMA
 from gateway.adapters.sqlite_wiping import wipe
 from gateway.outbound.jobs import (
     DEAD_LETTERS,
@@ -32,7 +32,7 @@ _JOBS: Final = (
 _FIND: Final = (
     "SELECT id, account, channel, template, open_id, stands, reason, priority, created_at, "
     "not_before, expires_at, batch, idempotency_key, tries, attempts, message_id, ended_at, "
-    f"receipt_at FROM {_JOBS} WHERE {{}} ORDER BY id DESC LIMIT :limit"
+    f"receipt_at, trace FROM {_JOBS} WHERE {{}} ORDER BY id DESC LIMIT :limit"
 )
 _COUNT: Final = f"SELECT COUNT(*) FROM {_JOBS} WHERE {{}}"
 _TESTS: Final = {
@@ -43,6 +43,8 @@ _TESTS: Final = {
     "template": "template = :template",
     "to": "open_id = :to",
     "batch": "batch = :batch",
+    # All that begin with it: "-" and a span may follow.
+    "trace": "trace >= :trace AND trace < :trace || '~'",
     # As bytes: SQLite's functions of text end at a NUL, and LIKE does not tell a from A.
     "reason": "substr(CAST(reason AS BLOB), 1, length(:reason)) = :reason",
     "since": "id >= :since",
@@ -90,7 +92,7 @@ class SqliteRecords:
         self, path: Path, *, timeout: float, clock: Callable[[], float] = time.time
     ) -> None:
         """Wait ``timeout`` seconds for other processes that write; ``clock`` gives Unix seconds."""
-        self._file = SqliteFile(path, timeout, SCHEMA)
+        self._file = SqliteFile(path, timeout, SCHEMA, COLUMNS)
         self._clock = clock
 
     async def find(self, wanted: Wanted, limit: int, after: str | None = None) -> list[Record]:

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from gateway.adapters.sqlite_file import Column
+
 # Ids are in the order of their creation. What may be claimed is found by one index; its narrow rows
 # come and go beside the jobs' own.
 SCHEMA: Final = """
@@ -55,8 +57,18 @@ CREATE TABLE IF NOT EXISTS push_workers (
 ) STRICT;
 """
 
+COLUMNS: Final = (
+    Column(
+        "push_jobs",
+        "trace",
+        "TEXT NOT NULL DEFAULT ''",
+        "CREATE INDEX IF NOT EXISTS push_jobs_trace ON push_jobs (trace) WHERE trace <> ''",
+    ),
+)
+
 HELD: Final = (
     "SELECT j.id, j.account, j.channel, j.path, j.body, j.created_at, j.expires_at, q.lane, "
-    "j.tries, j.maybe_sent_at, j.attempts FROM push_queue q JOIN push_jobs j USING (id)"
+    "j.tries, j.maybe_sent_at, j.attempts, j.not_before, j.trace "
+    "FROM push_queue q JOIN push_jobs j USING (id)"
 )
 """What a worker is given, in the order of Held."""

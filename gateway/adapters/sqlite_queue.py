@@ -11,11 +11,12 @@ import msgspec
 
 from gateway.adapters.job_rows import held_of
 from gateway.adapters.sqlite_file import SqliteFile
-from gateway.adapters.sqlite_jobs import HELD, SCHEMA
+from gateway.adapters.sqlite_jobs import COLUMNS, HELD, SCHEMA
 from gateway.outbound.jobs import (
     Added,
     Ask,
     Channel,
+    Closed,
     Held,
     Job,
     Lane,
@@ -30,8 +31,8 @@ POLL_SECONDS: Final = 0.1
 
 _ADD: Final = """
 INSERT INTO push_jobs (id, account, channel, open_id, template, template_id, path, body, created_at,
-    priority, not_before, expires_at, idempotency_key, fingerprint, batch)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    priority, not_before, expires_at, idempotency_key, fingerprint, batch, trace)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (account, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
 """
 _QUEUE: Final = (
@@ -81,9 +82,9 @@ DELETE FROM push_workers WHERE worker = ?1 OR holds_until < ?2 - 86400
     AND NOT EXISTS (SELECT 1 FROM push_queue q WHERE q.worker = push_workers.worker)
 """
 # A receipt with a message's number closes that message; one that came before stays.
-_NUMBERED: Final = "SELECT id, state FROM push_jobs WHERE account = ? AND message_id = ?"
+_NUMBERED: Final = "SELECT id, trace, state FROM push_jobs WHERE account = ? AND message_id = ?"
 _NOTICE: Final = """
-SELECT id, state FROM push_jobs WHERE account = ? AND open_id = ? AND channel = 'notice'
+SELECT id, trace, state FROM push_jobs WHERE account = ? AND open_id = ? AND channel = 'notice'
     AND template_id = ? AND state = 'sent' AND message_id IS NULL ORDER BY id LIMIT 1
 """
 _CLOSE: Final = (
@@ -98,7 +99,7 @@ class SqliteQueue:
         self, path: Path, *, timeout: float, clock: Callable[[], float] = time.time
     ) -> None:
         """Wait ``timeout`` seconds for other processes that write; ``clock`` gives Unix seconds."""
-        self._file = SqliteFile(path, timeout, SCHEMA)
+        self._file = SqliteFile(path, timeout, SCHEMA, COLUMNS)
         self._clock = clock
         self._added = asyncio.Event()
 
@@ -155,10 +156,10 @@ class SqliteQueue:
         now = self._clock()
         await self._change(lambda database: database.execute(_FORGET, (worker, now)))
 
-    async def receive(self, receipts: Sequence[Receipt]) -> list[bool]:
+    async def receive(self, receipts: Sequence[Receipt]) -> list[Closed | None]:
         """Close the jobs that were sent by these receipts."""
 
-        def receive(database: sqlite3.Connection) -> list[bool]:
+        def receive(database: sqlite3.Connection) -> list[Closed | None]:
             self._file.begin(database, durable=True)
             known = [_receive(database, receipt) for receipt in receipts]
             database.execute("COMMIT")
@@ -251,15 +252,16 @@ def _settle(database: sqlite3.Connection, worker: str, one: Settled) -> bool:
     return True
 
 
-def _receive(database: sqlite3.Connection, one: Receipt) -> bool:
-    """Close the job of a receipt; tell whether it is known."""
+def _receive(database: sqlite3.Connection, one: Receipt) -> Closed | None:
+    """Close the job of a receipt; return it."""
     found = database.execute(_NUMBERED, (one.account, one.message_id)).fetchone()
     if found is None and one.channel is Channel.NOTICE:
         sought = (one.account, one.open_id, one.template_id)
         found = database.execute(_NOTICE, sought).fetchone()
     if found is None:
-        return False
-    if found[1] == State.SENT:
-        row = (one.state, one.reason, one.message_id, one.at, found[0])
+        return None
+    id_, trace, state = found
+    if state == State.SENT:
+        row = (one.state, one.reason, one.message_id, one.at, id_)
         database.execute(_CLOSE, row)
-    return True
+    return Closed(id_, trace)

@@ -67,8 +67,7 @@ class Outbound:
                 ),
                 self._gates,
                 [Route(account, channel) for account in accounts for channel in Channel],
-                Pool(concurrency, lease=settings.push.lease),
-                name.hex(),
+                Pool(concurrency, lease=settings.push.lease, worker=name.hex()),
                 clock=time.time,
             )
 

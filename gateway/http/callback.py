@@ -25,6 +25,7 @@ from gateway.protocol.dedupe import dedupe_key
 from gateway.protocol.query import Query, parse_query, required
 from gateway.protocol.replies import Reply
 from gateway.telemetry.logs import get_logger
+from gateway.telemetry.metrics import Metrics
 
 _log = get_logger("gateway.callback")
 
@@ -52,6 +53,10 @@ TOO_LARGE: Final = Answer(413, [], b"")
 NOT_FOUND: Final = Answer(404, [], b"")
 NOT_ALLOWED: Final = Answer(405, [("allow", "GET, POST")], b"")
 BROKEN: Final = Answer(500, [], b"")
+
+FAILED: Final = "failed"
+LEFT: Final = "left"
+"""Outcomes of callbacks that got a 500; the others are named where they are counted."""
 
 _REFUSALS: Final = {Reason.ACCOUNT: NOT_FOUND, Reason.SIZE: TOO_LARGE}
 """The refusals that are not REFUSED: they tell nothing that a sender could not find out anyway."""
@@ -82,7 +87,7 @@ class RandomBlocks:
 class Request:
     """A request as its server has it; answered once, by whoever is first."""
 
-    __slots__ = ("answered", "method", "name", "raw_query")
+    __slots__ = ("answered", "arrived", "method", "name", "raw_query")
 
     def __init__(self, method: str, name: str, raw_query: bytes) -> None:
         """``name`` is the account's in the path, ``""`` where there is none."""
@@ -90,6 +95,7 @@ class Request:
         self.name = name
         self.raw_query = raw_query
         self.answered = False
+        self.arrived = time.monotonic()
 
     def answer(self, answer: Answer) -> None:
         """Send the answer, unless one was sent."""
@@ -122,7 +128,9 @@ class CallbackEndpoint:
         max_body: int,
         clock: Callable[[], float] = time.time,
         random: Callable[[], bytes] | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
+        """Without ``metrics`` nothing is counted."""
         self.max_body = max_body
         """Bytes of a body at most."""
         self._accounts = dict(accounts)
@@ -134,6 +142,7 @@ class CallbackEndpoint:
         self._patience = Patience(BODY_SECONDS)
         self.clock = clock
         self.random = random or RandomBlocks()
+        self.metrics = metrics
 
     async def answer(self, request: Request) -> None:
         """Answer a request; return when nothing is left to be done for it.
@@ -164,12 +173,17 @@ class CallbackEndpoint:
         if account is None:
             self.refuse(request, Reason.ACCOUNT)
             return
+        outcome = FAILED
         try:
             now = self.clock()
             received = receive(account, request.raw_query, body, now)
+            if self.metrics is not None:
+                kind = received.message.__class__.__name__
+                self.metrics.messages.add((account.name, kind))
             if account.is_plain and account.refuse_replays:
                 await self._refuse_replay(account, parse_query(request.raw_query), body)
             await self._deliveries.answer(_Delivery(self, account, request, received, now))
+            outcome = LEFT
         except Refused as refused:
             self.refuse(request, refused.reason)
         except HandlerFailed:
@@ -188,6 +202,7 @@ class CallbackEndpoint:
         if not request.answered:
             # WeChat tries again.
             request.answer(BROKEN)
+            self._count(account.name, outcome, request)
 
     def _verify_url(self, account: Account, request: Request) -> None:
         """Answer the console's URL verification."""
@@ -197,13 +212,22 @@ class CallbackEndpoint:
             self.refuse(request, refused.reason)
         else:
             request.answer(Answer(200, _TEXT, echoed))
+            self._count(account.name, "echo", request)
 
     def refuse(self, request: Request, reason: Reason) -> None:
         """Refuse a request, and count why."""
         account = self._accounts.get(request.name)
         # What the sender calls an account that is none is not ours to repeat.
-        self._refusals.count("-" if account is None else account.name, reason)
+        name = "-" if account is None else account.name
+        self._refusals.count(name, reason)
         request.answer(_REFUSALS.get(reason, REFUSED))
+        if self.metrics is not None:
+            self.metrics.refusals.add((name, reason.value))
+        self._count(name, "refused", request)
+
+    def _count(self, account: str, outcome: str, request: Request) -> None:
+        if self.metrics is not None:
+            self.metrics.callbacks.observe((account, outcome), time.monotonic() - request.arrived)
 
     async def _refuse_replay(self, account: Account, query: Query, body: bytes) -> None:
         """Raise Refused where these timestamp and nonce came before with another body.
@@ -269,16 +293,20 @@ class _Delivery(Delivery):
 
     def answer(self, body: bytes) -> None:
         """Answer, unless it is answered already."""
+        request = self._request
+        if request.answered:
+            return
+        outcome, headers = "reply", _XML
         if body == SUCCESS:
-            headers = _TEXT
+            outcome, headers = "success", _TEXT
         elif self._received.as_json:
             headers = _JSON
-        else:
-            headers = _XML
-        request = self._request
-        if not request.answered:
-            request.answered = True
-            request.send(Answer(200, headers, body))
+        request.answered = True
+        request.send(Answer(200, headers, body))
+        metrics = self._endpoint.metrics
+        if metrics is not None:
+            took = time.monotonic() - request.arrived
+            metrics.callbacks.observe((self.account.name, outcome), took)
 
 
 def _digest(data: bytes) -> bytes:

@@ -1,5 +1,6 @@
 """A callback as Granian hands it over, by RSGI."""
 
+import time
 from typing import Final
 
 from granian.rsgi import HTTPProtocol, Scope  # type: ignore[attr-defined]  # without saying so
@@ -22,6 +23,7 @@ class RsgiRequest(Request):
         # Whatever it was on the wire, Granian makes sound UTF-8 of it.
         self.raw_query = scope.query_string.encode()
         self.answered = False
+        self.arrived = time.monotonic()
         self._scope = scope
         self._protocol = protocol
 

@@ -16,6 +16,7 @@ from gateway.inbound.claims import Ack, Entry, Hold, Retry
 from gateway.inbound.commit import GroupCommit
 from gateway.inbound.ports import ENTRY_LEASE_SECONDS, DeadLetter, DeadLetters, Store, Taken
 from gateway.telemetry.logs import get_logger
+from gateway.telemetry.metrics import Metrics
 
 _log = get_logger("gateway.inbound")
 
@@ -73,6 +74,7 @@ class Shared(NamedTuple):
     """Numbers in [0, 1)."""
     clock: Callable[[], float]
     """Unix seconds."""
+    metrics: Metrics
 
 
 class Settlement:
@@ -84,6 +86,7 @@ class Settlement:
 
     async def done(self, taken: Taken, entries: tuple[Entry, ...] = ()) -> None:
         """Remove an entry, and store what came of it."""
+        self._count(taken, "done")
         await self._commit(Ack(self._lane, taken.id, entries), taken)
 
     async def postpone(self, taken: Taken, seconds: float) -> None:
@@ -97,6 +100,7 @@ class Settlement:
             await self.bury(taken, reason)
             return
         pause = floor + policy.pause(taken.deliveries, self._shared.random())
+        self._shared.metrics.lane_retries.add((self._lane,))
         _log.warning(
             "entry is tried again",
             lane=self._lane,
@@ -124,7 +128,8 @@ class Settlement:
             await self.postpone(taken, self._shared.policy.cap)
             return
         _log.error("dead letter", id=letter.id, type=taken.entry.kind, reason=reason)
-        await self.done(taken)
+        self._count(taken, "dead")
+        await self._commit(Ack(self._lane, taken.id, ()), taken)
 
     async def readable(
         self, batch: Sequence[Taken], decode: Callable[[bytes], _T], reason: str
@@ -137,6 +142,10 @@ class Settlement:
             except (ValueError, RecursionError):
                 await self.bury(taken, reason)
         return found
+
+    def _count(self, taken: Taken, outcome: str) -> None:
+        late = max(0.0, self._shared.clock() - taken.stored_at)
+        self._shared.metrics.entries.observe((self._lane, outcome), late)
 
     async def _commit(self, step: Ack | Retry, taken: Taken) -> None:
         """Take a step that must not be lost; while the store is down, as long as the lease lasts.

@@ -37,6 +37,7 @@ from gateway.protocol.callback import SUCCESS
 from gateway.protocol.messages import Message
 from gateway.protocol.replies import Reply
 from gateway.telemetry.logs import get_logger
+from gateway.telemetry.metrics import Metrics
 
 _log = get_logger("gateway.inbound")
 
@@ -141,8 +142,10 @@ class Deliveries:
         *,
         outbox: Outbox = NOBODY,
         on_stored: Callable[[], None] = lambda: None,
+        metrics: Metrics | None = None,
     ) -> None:
         """``owner`` names this process to the store; ``on_stored`` wakes its consumers."""
+        self._metrics = metrics or Metrics()
         self._ingest = ingest
         self._commit = commit
         self._owner = owner
@@ -167,6 +170,8 @@ class Deliveries:
         while True:
             reply = self._recent.get(key)
             if reply is not None:
+                if not again:
+                    self._metrics.duplicates.add((delivery.account.name, "done"))
                 delivery.answer(reply)
                 return
             run = self._runs.get(key)
@@ -181,6 +186,8 @@ class Deliveries:
                     if run.ended is not None and not run.ended.done():
                         run.ended.set_result(None)
             else:
+                if not again:
+                    self._metrics.duplicates.add((delivery.account.name, "in_flight"))
                 ended = await self._join(run, delivery, arrived)
             if ended:
                 return
@@ -205,6 +212,9 @@ class Deliveries:
         claim = Claim(delivery.key, self._owner, entries, reply, again)
         take = self._commit.take_step
         outcome = await self._commit.submit(claim) if take is None else take(claim)
+        if outcome.state is not _FRESH and not again:
+            found = "done" if outcome.state is _DONE else "in_flight"
+            self._metrics.duplicates.add((delivery.account.name, found))
         if outcome.state is _IN_FLIGHT:
             outcome = await self._wait(run, replace(claim, again=True), outcome)
         if outcome.state is _FRESH and not reply:
@@ -313,6 +323,7 @@ class Deliveries:
             delay=2 * LEASE_SECONDS,
         )
         outcome = await self._commit.submit(GiveUp(delivery.key, SUCCESS, entry))
+        self._metrics.late_replies.add((delivery.account.name,))
         delivery.answer(outcome.reply)
 
     def _know(self, delivery: Delivery, reply: bytes) -> None:

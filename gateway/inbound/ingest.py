@@ -18,6 +18,7 @@ from gateway.inbound.router import Match, Router
 from gateway.protocol.messages import Message
 from gateway.protocol.replies import NewsReply, Reply, displayable, to_reply
 from gateway.telemetry.logs import get_logger
+from gateway.telemetry.metrics import Metrics
 
 FindSender = Callable[[str, str], Awaitable[Person]]
 """Finds a person by an account's name and the open id of one of its users."""
@@ -35,8 +36,11 @@ class HandlerFailed(Exception):
 class Ingest:
     """Answers messages with a bot."""
 
-    def __init__(self, bot: Bot, sender: FindSender | None = None) -> None:
+    def __init__(
+        self, bot: Bot, sender: FindSender | None = None, metrics: Metrics | None = None
+    ) -> None:
         """``sender`` finds who a user of an account is; None where nobody is known."""
+        self._metrics = metrics or Metrics()
         self._router = Router(bot)
         self._sender = sender
         # Where nothing matches, the bot's own middlewares still see the message.
@@ -68,6 +72,7 @@ class Ingest:
         except FAILURES as error:
             if is_cancelled(error):
                 raise
+            self._metrics.handler_failures.add((route.handler.name,))
             if route.on_error is not None:
                 self._introduce(message, context)
             return await _recover(error, route, message, context)

@@ -14,7 +14,7 @@ from gateway.inbound.consumer import Settlement
 from gateway.inbound.context import Context
 from gateway.inbound.ports import Taken
 from gateway.inbound.stored import store_fields, stored_fields
-from gateway.outbound.jobs import Receipt
+from gateway.outbound.jobs import Closed, Receipt
 from gateway.outbound.receipts import RECEIPTS, receipts_of
 from gateway.protocol.decode import decode
 from gateway.protocol.messages import Message
@@ -33,8 +33,8 @@ LOOK_SECONDS: Final = 60.0
 class Closes(Protocol):
     """Closes jobs by their receipts: a JobQueue."""
 
-    async def receive(self, receipts: Sequence[Receipt]) -> list[bool]:
-        """Close the jobs; tell of each receipt whether its job is known."""
+    async def receive(self, receipts: Sequence[Receipt]) -> list[Closed | None]:
+        """Close the jobs; return each receipt's, where it is known."""
 
 
 class _Told(NamedTuple):
@@ -67,7 +67,7 @@ class ReceiptJoiner:
         known = iter(await self._closes.receive(receipts))
         known_of = [(one.taken, [*islice(known, len(one.receipts))]) for one in told]
         await asyncio.gather(
-            *(self._settle(one, settlement, is_known=all(found)) for one, found in known_of)
+            *(self._settle(one, settlement, is_known=None not in found) for one, found in known_of)
         )
 
     async def _settle(self, taken: Taken, settlement: Settlement, *, is_known: bool) -> None:

@@ -38,6 +38,7 @@ from gateway.inbound.stored import BACKGROUND, CUSTOMER_SERVICE
 from gateway.inbound.upstream import Upstream, with_upstreams
 from gateway.protocol.account import Account
 from gateway.telemetry.logs import get_logger
+from gateway.telemetry.metrics import Metrics
 
 _log = get_logger("gateway.inbound")
 
@@ -133,14 +134,16 @@ class Inbound:
         terms: Terms,
         name: bytes,
         outside: Outside = ALONE,
+        metrics: Metrics | None = None,
     ) -> None:
         """``name`` tells this process from all others: 8 random bytes."""
+        metrics = metrics or Metrics()
         self._stores = stores
-        self._spilling = Spilling(stores.store, stores.spill, keep=terms.keep)
-        self._commit = GroupCommit(self._spilling.commit, stores.take_step)
+        self._spilling = Spilling(stores.store, stores.spill, keep=terms.keep, metrics=metrics)
+        self._commit = GroupCommit(self._spilling.commit, stores.take_step, metrics)
         self._outside = outside
         sender = None if outside.people is None else outside.people.sender
-        ingest = Ingest(with_upstreams(bot, outside.upstreams), sender)
+        ingest = Ingest(with_upstreams(bot, outside.upstreams), sender, metrics)
         self._outbox = Outbox(
             (sink.subscription for sink in outside.sinks),
             archive=stores.archive is not None,
@@ -154,6 +157,7 @@ class Inbound:
             terms.promise,
             outbox=self._outbox,
             on_stored=self._wake,
+            metrics=metrics,
         )
         self.intake = Intake(
             self._outbox, self._commit, name, terms.content_types, on_stored=self._wake
@@ -166,6 +170,7 @@ class Inbound:
             terms.policy,
             random.random,
             time.time,
+            metrics,
         )
         self._concurrency = terms.concurrency
         self._consumers: dict[str, _Consuming] = {}

@@ -31,6 +31,7 @@ from gateway.inbound.claims import (
 from gateway.inbound.commit import MAX_BATCH
 from gateway.inbound.ports import Store
 from gateway.telemetry.logs import get_logger
+from gateway.telemetry.metrics import Metrics
 
 _log = get_logger("gateway.inbound")
 
@@ -76,12 +77,14 @@ class Spilling:
         *,
         keep: float,
         clock: Callable[[], float] = time.time,
+        metrics: Metrics | None = None,
     ) -> None:
         """Remember messages for ``keep`` seconds while the store is down; ``clock`` is Unix."""
         self._store = store
         self._spill = spill
         self._keep = keep
         self._clock = clock
+        self._metrics = metrics or Metrics()
         self._claims: Claims | None = None
         """This process's own claims, while the store is down."""
         self._reason = ""
@@ -145,6 +148,8 @@ class Spilling:
                 for index in spilled:
                     claims.forget(_key(steps[index]))
                     outcomes[index] = StoreDown(f"{self._reason}; and the spill: {wrong.strerror}")
+            else:
+                self._metrics.spilled.add((), float(len(puts)))
         return outcomes
 
     async def _tend(self) -> None:
@@ -158,6 +163,7 @@ class Spilling:
                     await self._spill.adopt()
             if self._claims is not None or self._spill.oldest() is not None:
                 await self._recover()
+            self._metrics.spill_age.set((), self.spilled_age())
             await asyncio.sleep(PROBE_SECONDS)
 
     async def _recover(self) -> None:

@@ -7,6 +7,7 @@ for. What it may have done is tried again only where that does no harm.
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -14,6 +15,7 @@ import msgspec
 
 from gateway.backoff import full_jitter
 from gateway.errors import ApiError, Busy, NotSent, Throttled, TokenRejected, Unanswered
+from gateway.outbound.counted import Calls
 from gateway.outbound.failures import rejection
 from gateway.outbound.multipart import File, encode
 from gateway.outbound.ports import ApiRequest, ApiResponse, StoredToken, Transport
@@ -83,10 +85,12 @@ class WeChatApi:
         retries: Retries = Retries(),  # noqa: B008  # immutable
         *,
         limits: Limits | None = None,
+        calls: Calls | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         draw: Callable[[], float] = random.random,
     ) -> None:
         """Without ``tokens`` no call has one; ``draw`` gives numbers in [0, 1)."""
+        self._calls = calls
         self._transport = transport
         self._tokens = tokens
         self._retries = retries
@@ -166,7 +170,7 @@ class WeChatApi:
         while True:
             tried += 1
             try:
-                return read(await self._transport.send(call.request(token)))
+                return await self._sent(call, token, read)
             except TokenRejected:
                 if tokens is None or token is None or renewed:
                     raise
@@ -177,6 +181,23 @@ class WeChatApi:
                 if tried >= retries.tries or not _may_repeat(call, failed):
                     raise
                 await self._sleep(retries.pause(tried, self._draw()))
+
+    async def _sent(
+        self, call: Call, token: StoredToken | None, read: Callable[[ApiResponse], Any]
+    ) -> Any:
+        """Send a call once, and count it."""
+        began = time.monotonic()
+        failure: ApiError | None = None
+        try:
+            return read(await self._transport.send(call.request(token)))
+        except ApiError as error:
+            failure = error
+            raise
+        finally:
+            if self._calls is not None:
+                self._calls.ended(call.path, time.monotonic() - began, failure)
+            # It holds this frame, which would make a cycle.
+            del failure
 
 
 def answer_of(path: str, response: ApiResponse) -> Answer:

@@ -6,10 +6,12 @@ from typing import Any, Final, Protocol
 
 from gateway.errors import ApiError, StoreDown, Unanswered, place_of
 from gateway.outbound.api import Retries
+from gateway.outbound.counted import UNANSWERED, code_of
 from gateway.outbound.gates import Gates, Route
 from gateway.outbound.jobs import KEEPS_APART, Attempt, Held, Lane, Settled, State
 from gateway.outbound.policy import Decision, Terms, Tried, Verdict, before_sending, next_step
 from gateway.telemetry.logs import get_logger
+from gateway.telemetry.metrics import Metrics
 
 _log = get_logger("gateway.outbound")
 
@@ -44,8 +46,10 @@ class Attempts:
         *,
         clock: Callable[[], float],
         draw: Callable[[], float],
+        metrics: Metrics | None = None,
     ) -> None:
         """``senders`` by account; ``clock`` gives Unix seconds, ``draw`` numbers in [0, 1)."""
+        self._metrics = metrics or Metrics()
         self._senders = senders
         self._gates = gates
         self._terms = terms
@@ -54,19 +58,34 @@ class Attempts:
 
     async def send(self, held: Held) -> Settled:
         """Send a job, unless it is too late for that; return what becomes of it."""
+        settled, error = await self._send(held)
+        self._count(held, settled, error)
+        return settled
+
+    def _count(self, held: Held, settled: Settled, error: ApiError | None) -> None:
+        account, channel = held.account, held.channel.value
+        outcome = settled.attempts[-1].outcome
+        code = UNANSWERED if error is None and outcome != State.SENT else code_of(error)
+        self._metrics.push_attempts.add((account, channel, str(outcome), code))
+        if settled.state is State.SENT:
+            late = max(0.0, settled.at - max(held.created_at, held.not_before))
+            self._metrics.push_lateness.observe((account, channel), late)
+
+    async def _send(self, held: Held) -> tuple[Settled, ApiError | None]:
+        """Return what becomes of a job, and what went wrong."""
         began = self._clock()
         if (held.expires_at or held.maybe_sent_at) is not None:
             decision = before_sending(_tried(held), began)
             if decision is not None:
                 self._gates.skipped(Route(held.account, held.channel))
-                return self._decided(held, decision, began)
+                return self._decided(held, decision, began), None
         try:
             answer = await self._senders[held.account].post(held.path, held.body, retries=_ONCE)
         except ApiError as error:
-            return await self._failed(held, error, began)
+            return await self._failed(held, error, began), error
         except asyncio.CancelledError:
             # This process stops, and cannot wait for the answer.
-            return self.interrupted(held, began)
+            return self.interrupted(held, began), None
         except Exception as error:
             _log.error(
                 "push attempt failed",
@@ -76,9 +95,9 @@ class Attempts:
                 at=place_of(error),
             )
             decision = Decision(Verdict.AMBIGUOUS, 0.0, f"bug: {type(error).__name__}")
-            return self._decided(held, decision, began)
+            return self._decided(held, decision, began), None
         self._gates.answered(Route(held.account, held.channel))
-        return self._sent(held, answer, began)
+        return self._sent(held, answer, began), None
 
     def interrupted(self, held: Held, began: float) -> Settled:
         """Return what becomes of a job whose attempt ended with the process that made it."""

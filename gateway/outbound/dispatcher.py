@@ -15,6 +15,7 @@ from gateway.outbound.gates import Gates, Opening, Route
 from gateway.outbound.jobs import Ask, Held, Settled
 from gateway.outbound.ports import JobQueue
 from gateway.telemetry.logs import get_logger
+from gateway.telemetry.metrics import Metrics
 
 _log = get_logger("gateway.outbound")
 
@@ -40,15 +41,24 @@ class Pool(NamedTuple):
     """The share that one account may have while there are others."""
     lease: float = 30.0
     """Seconds that it holds its jobs without saying so again; more than a call may take."""
+    worker: str = ""
+    """The process's name, which tells it from all others."""
 
 
 class Settling:
     """Says in the store what became of jobs, batch by batch."""
 
     def __init__(
-        self, queue: JobQueue, worker: str, lease: float, *, on_room: Callable[[], None]
+        self,
+        queue: JobQueue,
+        worker: str,
+        lease: float,
+        *,
+        on_room: Callable[[], None],
+        metrics: Metrics,
     ) -> None:
         """``on_room`` is called when some are done."""
+        self._metrics = metrics
         self._lease = lease
         self._queue = queue
         self._worker = worker
@@ -83,7 +93,8 @@ class Settling:
         until = asyncio.get_running_loop().time() + self._lease
         while True:
             try:
-                own = await self._queue.settle(self._worker, batch)
+                with self._metrics.store_call("settle"):
+                    own = await self._queue.settle(self._worker, batch)
             except StoreDown as down:
                 if asyncio.get_running_loop().time() >= until:
                     _log.error(
@@ -108,11 +119,13 @@ class Dispatcher:
         gates: Gates,
         routes: Sequence[Route],
         pool: Pool,
-        worker: str,
         *,
         clock: Callable[[], float],
+        metrics: Metrics | None = None,
     ) -> None:
-        """``worker`` tells this process from all others; ``clock`` gives Unix seconds."""
+        """``clock`` gives Unix seconds."""
+        worker = pool.worker
+        metrics = self._metrics = metrics or Metrics()
         self._queue = queue
         self._attempts = attempts
         self._gates = gates
@@ -120,7 +133,9 @@ class Dispatcher:
         self._pool = pool
         self._worker = worker
         self._clock = clock
-        self._settling = Settling(queue, worker, pool.lease, on_room=self._look_around)
+        self._settling = Settling(
+            queue, worker, pool.lease, on_room=self._look_around, metrics=metrics
+        )
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._of_account: dict[str, int] = {}
         self._wake = asyncio.Event()
@@ -201,7 +216,10 @@ class Dispatcher:
                 known = (*self._under_way, *self._settling.open)
                 await self._queue.put_back(self._worker, known)
             self._is_unsure = True
-            found = await self._queue.claim(self._worker, asks, room) if asks else []
+            found: list[Held] = []
+            if asks:
+                with self._metrics.store_call("claim"):
+                    found = await self._queue.claim(self._worker, asks, room)
             if asyncio.get_running_loop().time() < self._known_until:
                 held, self._is_unsure = found, False
             # Else this process stood still meanwhile, and they may be another's by now.

@@ -121,6 +121,8 @@ class Job(NamedTuple):
     fingerprint: bytes = b""
     """Tells one request from another that has the same idempotency key."""
     batch: str | None = None
+    trace: str = ""
+    """What it was queued in, as ``Link`` writes it; empty where that is no trace."""
 
 
 class Held(NamedTuple):
@@ -139,6 +141,8 @@ class Held(NamedTuple):
     maybe_sent_at: float | None
     """When it was tried for the first time by an attempt that nobody knows the end of."""
     attempts: tuple[Attempt, ...]
+    not_before: float = 0.0
+    trace: str = ""
 
 
 class Settled(NamedTuple):
@@ -217,6 +221,15 @@ class Record(msgspec.Struct, frozen=True):
     ended_at: float | None
     """When it was sent or given up."""
     receipt_at: float | None
+    trace_id: str = ""
+    """The trace in which it was queued: that of the message whose handler did; or empty."""
+
+
+class Closed(NamedTuple):
+    """A job that a receipt is about."""
+
+    id: str
+    trace: str
 
 
 class Wanted(NamedTuple):
@@ -229,6 +242,8 @@ class Wanted(NamedTuple):
     template: str | None = None
     to: str | None = None
     batch: str | None = None
+    trace: str | None = None
+    """The id of a trace."""
     reason: str | None = None
     """How the reason begins."""
     since: float | None = None

@@ -7,6 +7,7 @@ from gateway.outbound.jobs import (
     Added,
     Ask,
     Backlog,
+    Closed,
     Held,
     Job,
     Outcome,
@@ -134,8 +135,8 @@ class JobQueue(Protocol):
     async def leave(self, worker: str) -> None:
         """Forget a worker that holds no job any more."""
 
-    async def receive(self, receipts: Sequence[Receipt]) -> list[bool]:
-        """Close the jobs that were sent by these receipts; tell of each whether its job is known.
+    async def receive(self, receipts: Sequence[Receipt]) -> list[Closed | None]:
+        """Close the jobs that were sent by these receipts; return each one's, where it is known.
 
         A job that has its receipt stays as it is.
         """

@@ -9,6 +9,7 @@ from gateway.outbound.jobs import Added, Job
 from gateway.outbound.ports import JobQueue
 from gateway.outbound.requests import JobMaker, MassTo, PushRequest
 from gateway.outbound.templates import LANGUAGE
+from gateway.telemetry.metrics import Metrics
 
 STORED_AT_ONCE: Final = 1000
 
@@ -62,9 +63,15 @@ class Push:
     """Queues messages to users."""
 
     def __init__(
-        self, maker: JobMaker, queue: JobQueue, *, on_stored: Callable[[], None] = lambda: None
+        self,
+        maker: JobMaker,
+        queue: JobQueue,
+        *,
+        on_stored: Callable[[], None] = lambda: None,
+        metrics: Metrics | None = None,
     ) -> None:
         """``on_stored`` is called when something is there to be sent."""
+        self._metrics = metrics or Metrics()
         self._maker = maker
         self._gathering = Gathering(queue)
         self._on_stored = on_stored
@@ -125,7 +132,11 @@ class Push:
 
     async def store(self, jobs: Sequence[Job]) -> list[Added]:
         """Store jobs, up to 1,000, all or none; raise StoreDown."""
-        added = await self._gathering.add(jobs)
+        with self._metrics.store_call("add"):
+            added = await self._gathering.add(jobs)
+        for job, one in zip(jobs, added, strict=True):
+            if one.is_new:
+                self._metrics.push_queued.add((job.account, job.channel.value))
         self._on_stored()
         return added
 

@@ -237,7 +237,9 @@ def test_a_receipt_and_every_attempt_are_shown(
     receipt = Receipt(
         *("main", Channel.TEMPLATE, USER, "9007199254740993", "", State.DELIVERED, ""), time.time()
     )
-    assert queue(lambda q: q.receive([receipt])) == [True]
+    (closed,) = queue(lambda q: q.receive([receipt]))
+    assert closed is not None
+    assert closed.id == id_
     record = shown(command, id_)
     assert (record["state"], record["message_id"]) == ("delivered", "9007199254740993")
     assert record["receipt_at"] is not None

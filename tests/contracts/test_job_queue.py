@@ -14,6 +14,7 @@ from gateway.outbound.jobs import (
     Added,
     Ask,
     Channel,
+    Closed,
     Held,
     Lane,
     Priority,
@@ -23,6 +24,8 @@ from gateway.outbound.ports import JobQueue
 from tests.contracts.jobs import ALL, BODY, FIRST, LONG, claim, job, receipt, settled
 from tests.contracts.records import Opener, migrated
 from tests.services import Database, PostgresServer, postgres_server
+
+TRACE = "0123456789abcdef0123456789abcdef-0123456789abcdef"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -38,7 +41,9 @@ def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener[JobQueue]:
 def test_a_job_is_claimed_once_and_as_it_was_stored(opener: Opener[JobQueue]) -> None:
     async def scenario() -> None:
         queue, other = opener.open(), opener.open()
-        given = job(expires_at=2_000_000_000.25, created_at=1_790_000_000.125)
+        given = job(
+            expires_at=2_000_000_000.25, created_at=1_790_000_000.125, not_before=7.5, trace=TRACE
+        )
         assert await queue.add([given]) == [Added(given.id, is_new=True)]
         (held,) = await claim(other, "a")
         assert held == Held(
@@ -53,6 +58,8 @@ def test_a_job_is_claimed_once_and_as_it_was_stored(opener: Opener[JobQueue]) ->
             0,
             None,
             (),
+            7.5,
+            TRACE,
         )
         assert await claim(queue, "b") == []
 
@@ -260,19 +267,20 @@ def test_many_that_store_with_one_key_at_once_store_one_job(opener: Opener[JobQu
 def test_a_receipt_is_known_once_the_message_it_is_about_is(opener: Opener[JobQueue]) -> None:
     async def scenario() -> None:
         queue = opener.open()
-        await queue.add([job()])
+        await queue.add([job(trace=TRACE)])
         (held,) = await claim(queue, "a")
+        known = Closed(held.id, TRACE)
         number = str(2**63 + 5)
-        assert await queue.receive([receipt(number)]) == [False]
+        assert await queue.receive([receipt(number)]) == [None]
         await queue.settle("a", [settled(held, State.SENT, message_id=number)])
         elsewhere = receipt(number, account="other")
         assert await queue.receive([elsewhere, receipt(number), receipt("1")]) == [
-            False,
-            True,
-            False,
+            None,
+            known,
+            None,
         ]
         # Once more is no news.
-        assert await queue.receive([receipt(number, state=State.FAILED)]) == [True]
+        assert await queue.receive([receipt(number, state=State.FAILED)]) == [known]
         assert await queue.receive([]) == []
 
     opener.play(scenario)
@@ -287,12 +295,16 @@ def test_the_receipts_of_notices_close_the_oldest_one_of_user_and_template(
         await queue.add([job(**notice), job(**notice), job(**notice, template_id="T2")])
         held = await claim(queue, "a", Ask("main", Channel.NOTICE, 10, 0))
         told = receipt("11", **notice, template_id="T1")
-        assert await queue.receive([told]) == [False]
+        assert await queue.receive([told]) == [None]
         await queue.settle("a", [settled(one, State.SENT) for one in held])
         again = told._replace(message_id="12")
         third = told._replace(message_id="13")
-        assert await queue.receive([told, again, told, third]) == [True, True, True, False]
-        assert await queue.receive([told._replace(message_id="14", template_id="T2")]) == [True]
+        closed = [Closed(one.id, "") for one in held]
+        first, second, first_again, none = await queue.receive([told, again, told, third])
+        assert {first, second} < {*closed}
+        assert (first_again, none) == (first, None)
+        last = told._replace(message_id="14", template_id="T2")
+        assert {first, second, *await queue.receive([last])} == {*closed}
 
     opener.play(scenario)
 

@@ -11,6 +11,7 @@ from gateway.inbound.claims import Claim, Entry
 from gateway.inbound.commit import GroupCommit
 from gateway.inbound.consumer import Policy, Shared
 from gateway.inbound.ports import Taken
+from gateway.telemetry.metrics import Metrics
 from tests.support import NOW
 
 RANDOM = 0.5
@@ -47,6 +48,7 @@ class Lanes:
             *(self.store, commit, self.dead, b"one", self._policy),
             random=lambda: RANDOM,
             clock=lambda: self.now,
+            metrics=Metrics(),
         )
 
     async def store_entries(self, *entries: Entry) -> None:

@@ -17,6 +17,7 @@ from gateway.inbound.ports import Taken
 from gateway.outbound.jobs import Ask, Channel, Record, Settled, State, Wanted
 from gateway.outbound.push import Push
 from gateway.outbound.requests import JobMaker
+from gateway.telemetry.metrics import Metrics
 from tests.outbound.pool import NOTICE, SHIPPED
 from tests.support import NOW
 
@@ -47,6 +48,7 @@ class Pushed:
             *(self.store, self.commit, self.dead, NAME, policy),
             random=lambda: 0.5,
             clock=lambda: self.now,
+            metrics=Metrics(),
         )
         taken = await self.store.take(lane, NAME, 256)
         await handle(taken, Settlement(lane, shared))

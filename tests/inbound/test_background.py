@@ -32,6 +32,7 @@ from gateway.inbound.ports import Taken
 from gateway.inbound.spilling import Spilling
 from gateway.inbound.stored import BACKGROUND, CUSTOMER_SERVICE, store_message, stored_message
 from gateway.protocol.decode import decode
+from gateway.telemetry.metrics import Metrics
 from tests.inbound.driving import TRACE, make_context, registered
 from tests.inbound.whole import play
 from tests.support import NOW, OPEN_ID, make_account, text_document
@@ -172,6 +173,7 @@ def test_the_reply_is_stored_where_customer_service_messages_are_sent_from() -> 
             *(world.store, commit, MemoryDeadLetters(), b"process2", Policy(3, 1.0, 1.0)),
             random=lambda: 0.5,
             clock=lambda: world.now,
+            metrics=Metrics(),
         )
         consumer = Consumer(BACKGROUND, world.background().handle, shared, 4)
         running = asyncio.create_task(consumer.run())

@@ -18,6 +18,7 @@ from gateway.inbound.claims import Ack, Claim, Entry, Outcome, Step
 from gateway.inbound.commit import GroupCommit
 from gateway.inbound.consumer import Consumer, Handle, Later, Never, Policy, Shared
 from gateway.inbound.ports import DeadLetter, Taken, Wanted
+from gateway.telemetry.metrics import Metrics
 
 LANE = "background"
 
@@ -51,7 +52,9 @@ class Lane:
     def consumer(self, handle: Handle, concurrency: int = 4, name: bytes = b"one") -> Consumer:
         """Return a consumer of the lane."""
         commit = GroupCommit(self.store.commit)
-        shared = Shared(self.store, commit, self.dead, name, self.policy, lambda: 0.5, time.time)
+        shared = Shared(
+            self.store, commit, self.dead, name, self.policy, lambda: 0.5, time.time, Metrics()
+        )
         return Consumer(LANE, handle, shared, concurrency)
 
     async def put(self, *bodies: bytes) -> None:

@@ -26,6 +26,7 @@ from gateway.inbound.people import (
 )
 from gateway.protocol.decode import decode
 from gateway.protocol.messages import Message
+from gateway.telemetry.metrics import Metrics
 from tests.inbound.driving import make_context
 from tests.support import text_document
 
@@ -109,6 +110,7 @@ def play(
             Policy(8, 1.0, 300.0),
             lambda: 0.5,
             lambda: 0.0,
+            Metrics(),
         )
         handle = {
             PEOPLE: Learning(learner).learn,

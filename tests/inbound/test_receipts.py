@@ -16,7 +16,7 @@ from gateway.inbound.receipts import (
     ReceiptJoiner,
     receipt_entry,
 )
-from gateway.outbound.jobs import Channel, Receipt, State
+from gateway.outbound.jobs import Channel, Closed, Receipt, State
 from gateway.outbound.requests import MassTo
 from gateway.protocol.decode import decode
 from tests.inbound.driving import make_context
@@ -218,7 +218,7 @@ def test_what_is_no_receipt_is_a_dead_letter_and_holds_up_no_other(tmp_path: Pat
 
 def test_while_the_queue_is_down_receipts_stay(tmp_path: Path) -> None:
     class Down:
-        async def receive(self, _receipts: Sequence[Receipt]) -> list[bool]:
+        async def receive(self, _receipts: Sequence[Receipt]) -> list[Closed | None]:
             raise StoreDown("no Postgres")
 
     async def scenario() -> None:

@@ -87,8 +87,7 @@ class Workers:
             attempts,
             gates,
             routes,
-            Pool(self.concurrency, lease=lease),
-            name,
+            Pool(self.concurrency, lease=lease, worker=name),
             clock=clock,
         )
         await dispatcher.start()
