@@ -29,7 +29,7 @@ def test_there_are_calls_to_look_at() -> None:
 
 @pytest.mark.parametrize("place", CALLS)
 def test_an_event_is_one_constant_sentence_and_the_rest_are_fields(place: str) -> None:
-    """So that lines are counted by their event, and no value is where no mask looks for its name."""
+    """So that lines can be counted by their events, and values be found by their names."""
     (event,) = CALLS[place].args
     assert isinstance(event, ast.Constant)
     assert isinstance(event.value, str)
