@@ -120,6 +120,7 @@ def test_servers_and_frameworks_stay_where_they_are_used() -> None:
                 "uvloop",
                 "jinja2",
                 "jwt",
+                "structlog",
             ),
         )
     }
@@ -137,6 +138,7 @@ def test_servers_and_frameworks_stay_where_they_are_used() -> None:
         "uvloop": {"app", "cli"},
         "jinja2": {"outbound"},
         "jwt": {"identity"},
+        "structlog": {"telemetry"},
     }
 
 

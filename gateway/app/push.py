@@ -1,7 +1,6 @@
 """The sending side of one process: what is pushed, and who sends it."""
 
 import asyncio
-import logging
 import random
 import time
 from collections.abc import Sequence
@@ -23,7 +22,6 @@ from gateway.outbound.requests import JobMaker
 from gateway.settings import Settings
 from gateway.telemetry.metrics import Metrics
 
-_log = logging.getLogger("gateway")
 
 _CHANNELS: Final = frozenset(map(str, Channel))
 

@@ -1,6 +1,5 @@
 """``gateway serve``: Granian with the app in it."""
 
-import logging
 import os
 import socket
 import sys
@@ -15,6 +14,7 @@ from granian.log import LogLevels
 from granian.server import Server
 
 from gateway.app.bots import DEMO_BOT, load_bot
+from gateway.app.logs import log_as_set
 from gateway.cli.options import config_option
 from gateway.cli.starting import look_first
 from gateway.errors import SettingsError
@@ -26,9 +26,9 @@ from gateway.settings import (
     load_settings,
 )
 from gateway.settings.telemetry import split_listen
-from gateway.telemetry import configure_logging
+from gateway.telemetry.logs import get_logger, granian_log_config
 
-_log = logging.getLogger("gateway")
+_log = get_logger("gateway")
 
 HEADER_MILLISECONDS: Final = 5000
 """How long a request's head may take to arrive: WeChat cuts after 5 seconds (PROTOCOL 3)."""
@@ -55,9 +55,9 @@ def serve(
     with the settings as they are then: run `gateway check` before. A changed bot needs a restart.
     """
     settings = load_settings(config)
+    log_as_set(settings)
     target = bot or DEMO_BOT
     loaded = load_bot(target)
-    configure_logging(settings.server.log_level)
     look_first(settings, loaded)
     if config is not None:
         os.environ[CONFIG_VARIABLE] = str(config.absolute())
@@ -86,6 +86,7 @@ def _run(settings: Settings, host: str, port: int, workers: int) -> int:
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_MILLISECONDS),
         websockets=False,
         log_level=LogLevels(settings.server.log_level),
+        log_dictconfig=granian_log_config(),
         respawn_failed_workers=workers > 1,
         workers_kill_timeout=10,
     )
@@ -110,9 +111,9 @@ def _schedule_as_batch() -> None:
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     except OSError as wrong:
         _log.warning(
-            "server.scheduling: batch is refused here (%s), which costs throughput; "
-            "allow sched_setscheduler, or set it to normal",
-            wrong.strerror,
+            "server.scheduling: batch is refused here, which costs throughput",
+            error=wrong.strerror,
+            hint="allow sched_setscheduler, or set it to normal",
         )
 
 
