@@ -22,7 +22,6 @@ from gateway.outbound.requests import JobMaker
 from gateway.settings import Settings
 from gateway.telemetry.metrics import Metrics
 
-
 _CHANNELS: Final = frozenset(map(str, Channel))
 
 STOP_SECONDS: Final = 8.0
