@@ -99,7 +99,7 @@ def test_whoever_calls_another_service_calls_one_that_is_there() -> None:
     ]
     names = [host for host, _, _ in (one.partition(":") for one in targets)]
     aliases = [one.partition(":")[0] for one in SERVICES["prometheus"]["extra_hosts"]]
-    assert set(names) <= {*aliases, "127.0.0.1"}
+    assert set(names) <= {*aliases, *SERVICES, "127.0.0.1"}
 
 
 def test_grafana_finds_the_dashboard_and_asks_who_is_there() -> None:

@@ -65,8 +65,9 @@ def prometheus(folder: Path, port: int, gateway: str) -> Iterator[Prometheus]:
     folder.mkdir()
     settings = load("prometheus.yml")
     settings["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-    ours, itself = settings["scrape_configs"]
-    assert (ours["job_name"], itself["job_name"]) == ("gateway", "prometheus")
+    jobs = {job["job_name"]: job for job in settings["scrape_configs"]}
+    ours, itself = jobs["gateway"], jobs["prometheus"]
+    settings["scrape_configs"] = [ours, itself]
     ours["static_configs"] = [{"targets": [gateway], "labels": {"role": "serve"}}]
     itself["static_configs"] = [{"targets": [f"127.0.0.1:{port}"]}]
     (folder / "prometheus.yml").write_text(json.dumps(settings), encoding="utf-8")
