@@ -120,13 +120,14 @@ def test_servers_and_frameworks_stay_where_they_are_used() -> None:
                 "uvloop",
                 "jinja2",
                 "jwt",
+                "structlog",
             ),
         )
     }
     assert users == {
         "litestar": {"app", "http", "demo"},
         "granian": {"cli", "http"},
-        "aiohttp": {"simulator", "cli", "adapters"},
+        "aiohttp": {"simulator", "cli", "adapters", "http"},
         "rich_click": {"cli"},
         "pydantic_settings": {"settings"},
         "redis": {"adapters"},
@@ -137,6 +138,7 @@ def test_servers_and_frameworks_stay_where_they_are_used() -> None:
         "uvloop": {"app", "cli"},
         "jinja2": {"outbound"},
         "jwt": {"identity"},
+        "structlog": {"telemetry"},
     }
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import logging
 import os
 import signal
 
@@ -14,6 +13,7 @@ from litestar.types import ControllerRouterHandler
 from gateway import __version__
 from gateway.app.api_keys import make_keys
 from gateway.app.bots import DEMO_BOT, load_bot
+from gateway.app.logs import log_as_set
 from gateway.app.process import Process
 from gateway.app.sinks import secrets_of
 from gateway.app.stores import store_kind
@@ -25,7 +25,7 @@ from gateway.http.api.routes import Parts, push_router
 from gateway.http.asgi import callback_route
 from gateway.http.callback import CallbackEndpoint
 from gateway.http.events import events_route
-from gateway.http.health import health_routes
+from gateway.http.health import live_route, monitoring_routes
 from gateway.http.identity.authentication import Authentication
 from gateway.http.jssdk import jssdk_route
 from gateway.http.refusals import Refusals
@@ -33,9 +33,9 @@ from gateway.http.rsgi import GatewayApp
 from gateway.inbound.bot import Bot
 from gateway.kernels import IMPLEMENTATION
 from gateway.settings import BOT_VARIABLE, Settings, load_settings
-from gateway.telemetry import configure_logging
+from gateway.telemetry.logs import get_logger
 
-_log = logging.getLogger("gateway")
+_log = get_logger("gateway")
 
 
 def create_app_from_environment() -> GatewayApp:
@@ -45,7 +45,7 @@ def create_app_from_environment() -> GatewayApp:
     ASGI server.
     """
     settings = load_settings()
-    configure_logging(settings.server.log_level)
+    log_as_set(settings)
     return create_app(settings, load_bot(os.environ.get(BOT_VARIABLE) or DEMO_BOT))
 
 
@@ -61,6 +61,7 @@ def create_app(settings: Settings, bot: Bot) -> GatewayApp:
         inbound.deliveries,
         refusals,
         max_body=settings.server.max_body,
+        metrics=process.metrics,
     )
 
     async def start() -> None:
@@ -68,17 +69,19 @@ def create_app(settings: Settings, bot: Bot) -> GatewayApp:
         await process.start()
         aes = {cipher.backend for a in accounts.values() for cipher in a.ciphers}
         _log.info(
-            "gateway ready accounts=%s store=%s kernels=%s aes=%s",
-            ",".join(accounts),
-            store_kind(settings),
-            IMPLEMENTATION,
-            "; ".join(sorted(aes)) or "not needed",
+            "gateway ready",
+            accounts=[*accounts],
+            store=store_kind(settings),
+            kernels=IMPLEMENTATION,
+            aes="; ".join(sorted(aes)) or "not needed",
         )
 
     routes: list[ControllerRouterHandler] = [
         callback_route(endpoint),
-        *health_routes(__version__, len(accounts), inbound.status),
+        live_route(process.monitor),
     ]
+    if settings.telemetry.listen is None:
+        routes += monitoring_routes(process.monitor)
     pushing = _push_routes(settings, process)
     routes += pushing
     authentication: Authentication | None = None
@@ -119,7 +122,10 @@ def _push_routes(settings: Settings, process: Process) -> list[ControllerRouterH
     if not settings.api_keys:
         return []
     if outbound is None:
-        _log.warning("[api_keys] without /push: no account has an app_secret, or the store is none")
+        _log.warning(
+            "[api_keys] without /push",
+            reason="no account has an app_secret, or the store is none",
+        )
         return []
     keys, max_body = make_keys(settings), settings.push.max_body
     parts = Parts(outbound.push, outbound.records, outbound.templates, keys, max_body)
@@ -146,10 +152,7 @@ def work(settings: Settings, bot: Bot, concurrency: int, sends: int) -> bool:
             asyncio.get_running_loop().add_signal_handler(number, end, number)
         settle_memory()
         await process.start()
-        _log.info(
-            "worker ready store=%s concurrency=%d sends=%d",
-            *(store_kind(settings), concurrency, sends),
-        )
+        _log.info("worker ready", store=store_kind(settings), concurrency=concurrency, sends=sends)
         await stop.wait()
         _log.info("worker stops")
         await process.stop()

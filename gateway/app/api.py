@@ -9,12 +9,14 @@ from gateway.app.stores import make_budgets, make_token_store
 from gateway.errors import SettingsError
 from gateway.outbound.api import WeChatApi
 from gateway.outbound.budgets import Rate
+from gateway.outbound.counted import Calls, CountedSource
 from gateway.outbound.credentials import Credentials, PlainToken, StableToken, Ticket
 from gateway.outbound.endpoints.web import WebAuthorization
 from gateway.outbound.limits import CallLimits
 from gateway.outbound.pages import PageSigner
 from gateway.outbound.tokens import Source, Tokens
 from gateway.settings import Settings
+from gateway.telemetry.metrics import Metrics
 
 
 class AccountApi(NamedTuple):
@@ -31,8 +33,10 @@ class AccountApi(NamedTuple):
 class Apis:
     """The APIs of all accounts that have an AppSecret."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
+        """Without ``metrics`` no call is counted for anybody."""
         self._settings = settings
+        self._metrics = metrics or Metrics()
         self.store = make_token_store(settings)
         self.budgets = make_budgets(settings)
         """The limits of calls, and of what is pushed."""
@@ -66,19 +70,21 @@ class Apis:
             )
         transport = self._transport(account.api_url)
         credentials = Credentials(account.app_id, account.app_secret.get_secret_value())
-        bare = WeChatApi(transport, None)
+        calls = Calls(self._metrics, name)
+        bare = WeChatApi(transport, None, calls=calls)
         source: Source
         if account.token_source == "stable":  # noqa: S105  # which tokens, no token
             source = StableToken(bare, credentials, time.time)
         else:
             source = PlainToken(bare, credentials)
+        source = CountedSource(source, self._metrics, name)
         tokens = Tokens(account.app_id, source, self.store, clock=time.time)
         rates = {path: Rate(*rate) for path, rate in account.rates.items()}
         limits = CallLimits(name, self.budgets, rates, clock=time.time)
-        api = WeChatApi(transport, tokens, limits=limits)
+        api = WeChatApi(transport, tokens, limits=limits, calls=calls)
         name = f"{account.app_id}:jsapi"
         tickets = Tokens(name, Ticket(api, "jsapi"), self.store, clock=time.time)
-        web = WebAuthorization(WeChatApi(transport, None, limits=limits), credentials)
+        web = WebAuthorization(WeChatApi(transport, None, limits=limits, calls=calls), credentials)
         return AccountApi(api, tokens, tickets, web)
 
     def page_signers(self) -> dict[str, PageSigner]:

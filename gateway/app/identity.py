@@ -1,7 +1,6 @@
 """Who users are, in one process: stores, keys and services of identity, put together."""
 
 import asyncio
-import logging
 import os
 import time
 from typing import Final
@@ -24,6 +23,7 @@ from gateway.identity.vault import Vault
 from gateway.identity.web_sign_in import WebSignIn
 from gateway.settings import Settings
 from gateway.settings.sections import AccountSettings
+from gateway.telemetry.logs import get_logger
 
 NOWHERE: Final = "wechat-gateway"
 """Whom session tokens are good for, where the gateway has no public URL."""
@@ -31,7 +31,7 @@ NOWHERE: Final = "wechat-gateway"
 TIDY_SECONDS: Final = 600.0
 """Between two looks for what has expired."""
 
-_log = logging.getLogger("gateway.identity")
+_log = get_logger("gateway.identity")
 
 _BY_CODE: Final = (Platform.MINI_PROGRAM, Platform.MOBILE_APP)
 
@@ -133,11 +133,11 @@ class Identities:
                 await self.store.prune_secrets(time.time())
                 await self._sign_ins.prune()
             except StoreDown as down:
-                _log.warning("%s; what has expired stays for now", down)
+                _log.warning("what has expired stays for now", error=str(down))
             except Exception as error:
                 # Not known to happen; expired sessions would stay in the store for good.
                 name, place = type(error).__name__, place_of(error)
-                _log.critical("what has expired stays: %s at %s", name, place)
+                _log.critical("what has expired stays", error=name, at=place)
             await asyncio.sleep(TIDY_SECONDS)
 
 

@@ -2,22 +2,29 @@
 
 import asyncio
 import os
-from typing import Final
+from typing import Any, Final
 
+from gateway import __version__
 from gateway.app.accounts import make_accounts
 from gateway.app.api import Apis
+from gateway.app.counting import make_counting
 from gateway.app.identity import Identities
+from gateway.app.monitor import ProcessMonitor
 from gateway.app.personal_data import PersonalData, make_learner
 from gateway.app.push import Outbound, pushing_accounts
 from gateway.app.sinks import make_sinks, make_upstreams
-from gateway.app.stores import MEMORY, make_stores
+from gateway.app.stores import MEMORY, make_stores, store_kind
+from gateway.app.watch import components
 from gateway.errors import SettingsError
+from gateway.http.monitoring import MonitoringServer
 from gateway.identity.learning import Learner
 from gateway.inbound.bot import Bot
 from gateway.inbound.consumer import Policy
 from gateway.inbound.deliveries import LateReply, Promise
 from gateway.inbound.runtime import Inbound, Outside, Pushing, Sink, Terms
+from gateway.kernels import IMPLEMENTATION
 from gateway.settings import Settings
+from gateway.settings.telemetry import split_listen
 
 _DAY: Final = 86_400.0
 
@@ -31,12 +38,16 @@ class Process:
         Raises SettingsError where bot and store differ, and TemplateWrong.
         """
         name = os.urandom(8)
+        counting = make_counting()
+        metrics = counting.metrics
+        self.metrics = metrics if settings.telemetry.metrics else None
+        """None where nothing is to be counted for anybody."""
         self.accounts = make_accounts(settings)
-        self.apis = Apis(settings)
+        self.apis = Apis(settings, metrics)
         self.outbound: Outbound | None = None
         """None where no account can push."""
         if pushing_accounts(settings):
-            self.outbound = Outbound(settings, self.apis, name, sends)
+            self.outbound = Outbound(settings, self.apis, name, sends, metrics)
         self.identities: Identities | None = None
         """None where the settings have no secret for it."""
         self._personal: PersonalData | None = None
@@ -46,10 +57,11 @@ class Process:
         push = None if self.outbound is None else self.outbound.push
         bot.attach(push, lambda account: self.apis.of(account).api)
         given = settings.inbound
+        stores = make_stores(settings, name)
         self.inbound = Inbound(
             bot,
             self.accounts,
-            make_stores(settings, name),
+            stores,
             Terms(
                 promise=Promise(given.reply_deadline, LateReply(given.late_reply)),
                 keep=settings.store.dedupe_seconds,
@@ -65,7 +77,22 @@ class Process:
                 self._pushing(),
                 self._learner(settings),
             ),
+            metrics,
         )
+        records = None if self.outbound is None else self.outbound.records
+        self.monitor = ProcessMonitor(
+            self.metrics,
+            counting.read,
+            components(settings, stores, records, self.apis),
+            store=self.inbound.status,
+            standing_still=self._standing_still,
+            about=about(settings),
+        )
+        self._monitoring = _monitoring(settings, self.monitor)
+
+    def _standing_still(self) -> list[str]:
+        outbound = self.outbound
+        return [*self.inbound.standing_still, *(outbound.standing_still if outbound else ())]
 
     def _pushing(self) -> Pushing | None:
         outbound = self.outbound
@@ -78,6 +105,9 @@ class Process:
 
     async def start(self) -> None:
         """Begin to consume and to send."""
+        await self.monitor.start()
+        if self._monitoring is not None:
+            await self._monitoring.start()
         if self.identities is not None:
             await self.identities.start()
         await self.inbound.start()
@@ -86,16 +116,36 @@ class Process:
 
     async def stop(self) -> None:
         """Finish what is under way on both sides at once, let go of stores and connections."""
+        self.monitor.is_draining = True
         if self.outbound is None:
             await self.inbound.stop()
         else:
             await asyncio.gather(self.inbound.stop(), self.outbound.stop())
             await self.outbound.close()
+        if self._monitoring is not None:
+            await self._monitoring.close()
+        await self.monitor.close()
         if self._personal is not None:
             await self._personal.close()
         if self.identities is not None:
             await self.identities.stop()
         await self.apis.close()
+
+
+def about(settings: Settings) -> dict[str, Any]:
+    """Return what runs, for whoever asks for its health."""
+    return {
+        "version": __version__,
+        "kernels": IMPLEMENTATION,
+        "store": store_kind(settings),
+        "accounts": len(settings.accounts),
+    }
+
+
+def _monitoring(settings: Settings, monitor: ProcessMonitor) -> MonitoringServer | None:
+    if settings.telemetry.listen is None:
+        return None
+    return MonitoringServer(monitor, *split_listen(settings.telemetry.listen))
 
 
 def refuse_misfits(settings: Settings, bot: Bot) -> list[Sink]:

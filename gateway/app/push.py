@@ -1,9 +1,9 @@
 """The sending side of one process: what is pushed, and who sends it."""
 
 import asyncio
-import logging
 import random
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from gateway.app.api import Apis
@@ -20,8 +20,8 @@ from gateway.outbound.push import Push
 from gateway.outbound.registry import Templates
 from gateway.outbound.requests import JobMaker
 from gateway.settings import Settings
+from gateway.telemetry.metrics import Metrics
 
-_log = logging.getLogger("gateway")
 
 _CHANNELS: Final = frozenset(map(str, Channel))
 
@@ -39,7 +39,9 @@ def pushing_accounts(settings: Settings) -> list[str]:
 class Outbound:
     """The queue, what stores into it, and the worker pool that empties it."""
 
-    def __init__(self, settings: Settings, apis: Apis, name: bytes, concurrency: int) -> None:
+    def __init__(
+        self, settings: Settings, apis: Apis, name: bytes, concurrency: int, metrics: Metrics
+    ) -> None:
         """``name`` tells this process from all others; with a concurrency of 0 nothing is sent.
 
         Raises SettingsError and TemplateWrong.
@@ -50,7 +52,7 @@ class Outbound:
         self._template_store = make_template_store(settings)
         self.templates = Templates(load_templates(settings), self._template_store)
         maker = JobMaker(accounts, self.templates, clock=time.time)
-        self.push = Push(maker, self.queue, on_stored=self._wake)
+        self.push = Push(maker, self.queue, on_stored=self._wake, metrics=metrics)
         self._gates = Gates(apis.budgets, _rates(settings), clock=time.time, draw=random.random)
         self._keep = settings.push.keep_days * DAY
         self._keeping: list[asyncio.Task[None]] = []
@@ -64,12 +66,19 @@ class Outbound:
                     _terms(settings),
                     clock=time.time,
                     draw=random.random,
+                    metrics=metrics,
                 ),
                 self._gates,
                 [Route(account, channel) for account in accounts for channel in Channel],
                 Pool(concurrency, lease=settings.push.lease, worker=name.hex()),
                 clock=time.time,
+                metrics=metrics,
             )
+
+    @property
+    def standing_still(self) -> Sequence[str]:
+        """What ended though it should go on for ever."""
+        return () if self._dispatcher is None else self._dispatcher.standing_still
 
     async def start(self) -> None:
         """Begin to send, and to forget what is old."""

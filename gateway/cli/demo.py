@@ -15,6 +15,7 @@ import aiohttp
 import rich_click as click
 from rich.console import Console
 
+from gateway.app.logs import log_as_set
 from gateway.cli.options import callback_url
 from gateway.cli.platform import serving
 from gateway.cli.serve import usable_address
@@ -60,6 +61,9 @@ value = "{{{{ since | timestr }}}}"
 
 _START_SECONDS = 20.0
 
+_LOG_LEVEL = "warning"
+"""What the tour prints is not to be lost among other lines."""
+
 
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, help="Where to serve.")
@@ -84,6 +88,7 @@ def demo(port: int, config: Path, once: bool) -> None:
         raise SettingsError(f"{config}: {wrong.strerror or wrong}; give another --config") from None
     os.environ[CONFIG_VARIABLE] = str(config.absolute())
     settings = load_settings(config)
+    log_as_set(settings, level=_LOG_LEVEL)
     if "demo" not in settings.accounts:
         raise SettingsError(f"{config}: has no account called demo; give another file as --config")
     # Else whatever listens there already would be taken for the gateway started here.
@@ -178,7 +183,7 @@ def _show_sign_in(settings: Settings, port: int, wechat: Account | None) -> None
 async def _gateway(port: int, variables: dict[str, str]) -> AsyncIterator[Process]:
     """Run `gateway serve` with the demo bot; stop it in the end."""
     command = [sys.executable, "-m", "gateway", "serve", "--port", str(port)]
-    environment = os.environ | variables | {"GATEWAY_SERVER__LOG_LEVEL": "warning"}
+    environment = os.environ | variables | {"GATEWAY_SERVER__LOG_LEVEL": _LOG_LEVEL}
     server = await create_subprocess_exec(*command, env=environment)
     try:
         yield server

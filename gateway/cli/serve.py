@@ -1,10 +1,10 @@
 """``gateway serve``: Granian with the app in it."""
 
-import logging
 import os
 import socket
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import rich_click as click
@@ -14,13 +14,21 @@ from granian.log import LogLevels
 from granian.server import Server
 
 from gateway.app.bots import DEMO_BOT, load_bot
+from gateway.app.logs import log_as_set
 from gateway.cli.options import config_option
 from gateway.cli.starting import look_first
 from gateway.errors import SettingsError
-from gateway.settings import BOT_VARIABLE, CONFIG_VARIABLE, Settings, load_settings
-from gateway.telemetry import configure_logging
+from gateway.settings import (
+    BOT_VARIABLE,
+    CELLS_VARIABLE,
+    CONFIG_VARIABLE,
+    Settings,
+    load_settings,
+)
+from gateway.settings.telemetry import split_listen
+from gateway.telemetry.logs import get_logger, granian_log_config
 
-_log = logging.getLogger("gateway")
+_log = get_logger("gateway")
 
 HEADER_MILLISECONDS: Final = 5000
 """How long a request's head may take to arrive: WeChat cuts after 5 seconds (PROTOCOL 3)."""
@@ -47,15 +55,17 @@ def serve(
     with the settings as they are then: run `gateway check` before. A changed bot needs a restart.
     """
     settings = load_settings(config)
+    log_as_set(settings)
     target = bot or DEMO_BOT
     loaded = load_bot(target)
-    configure_logging(settings.server.log_level)
     look_first(settings, loaded)
     if config is not None:
         os.environ[CONFIG_VARIABLE] = str(config.absolute())
     os.environ[BOT_VARIABLE] = target
     bound = port or settings.server.port
     address = usable_address(host or settings.server.host, bound)
+    if settings.telemetry.listen is not None:
+        usable_address(*split_listen(settings.telemetry.listen))
     sys.exit(_run(settings, address, bound, workers or settings.server.workers))
 
 
@@ -76,10 +86,14 @@ def _run(settings: Settings, host: str, port: int, workers: int) -> int:
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_MILLISECONDS),
         websockets=False,
         log_level=LogLevels(settings.server.log_level),
+        log_dictconfig=granian_log_config(),
         respawn_failed_workers=workers > 1,
         workers_kill_timeout=10,
     )
-    server.serve()
+    # The workers count there, and so does whoever takes a dead one's place.
+    with TemporaryDirectory(prefix="gateway-cells-") as folder:
+        os.environ[CELLS_VARIABLE] = folder
+        server.serve()
     return 0
 
 
@@ -97,9 +111,9 @@ def _schedule_as_batch() -> None:
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     except OSError as wrong:
         _log.warning(
-            "server.scheduling: batch is refused here (%s), which costs throughput; "
-            "allow sched_setscheduler, or set it to normal",
-            wrong.strerror,
+            "server.scheduling: batch is refused here, which costs throughput",
+            error=wrong.strerror,
+            hint="allow sched_setscheduler, or set it to normal",
         )
 
 

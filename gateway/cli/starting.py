@@ -1,7 +1,6 @@
 """What `serve` and `worker` look at before they start."""
 
 import asyncio
-import logging
 from contextlib import suppress
 
 from gateway.app.migrations import pending_migrations
@@ -11,8 +10,9 @@ from gateway.app.templates import load_templates
 from gateway.errors import SettingsError, StoreDown
 from gateway.inbound.bot import Bot
 from gateway.settings import Settings
+from gateway.telemetry.logs import get_logger
 
-_log = logging.getLogger("gateway")
+_log = get_logger("gateway")
 
 
 def look_first(settings: Settings, bot: Bot) -> None:
@@ -39,4 +39,5 @@ async def _look_at_stores(settings: Settings) -> None:
         )
     for finding in await examine_stores(settings):
         if finding.fix:
-            _log.warning("%s: %s; %s", *finding)
+            name, said, fix = finding
+            _log.warning("a store has to be looked after", store=name, found=said, hint=fix)

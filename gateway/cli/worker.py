@@ -8,10 +8,10 @@ import rich_click as click
 
 from gateway.app import work
 from gateway.app.bots import DEMO_BOT, load_bot
+from gateway.app.logs import log_as_set
 from gateway.cli.options import config_option
 from gateway.cli.starting import look_first
 from gateway.settings import load_settings
-from gateway.telemetry import configure_logging
 
 
 @click.command()
@@ -44,8 +44,8 @@ def worker(
     inbound.concurrency = 0 and push.concurrency = 0, `gateway serve` leaves all to these.
     """
     settings = load_settings(config)
+    log_as_set(settings)
     loaded = load_bot(bot or DEMO_BOT)
-    configure_logging(settings.server.log_level)
     look_first(settings, loaded)
     pushed = sends if sends is not None else settings.push.concurrency or 64
     if work(settings, loaded, concurrency or settings.inbound.concurrency or 32, pushed):

@@ -4,7 +4,6 @@ WeChat tells apart three kinds of answer (PROTOCOL 3): a 200 with a reply, ``suc
 a refusal, here one and the same for every reason; and a failure, after which it tries again.
 """
 
-import logging
 import os
 import time
 from abc import abstractmethod
@@ -25,9 +24,10 @@ from gateway.protocol.callback import SUCCESS, Received, echo, receive, respond
 from gateway.protocol.dedupe import dedupe_key
 from gateway.protocol.query import Query, parse_query, required
 from gateway.protocol.replies import Reply
+from gateway.telemetry.logs import get_logger
 from gateway.telemetry.metrics import Metrics
 
-_log = logging.getLogger("gateway.callback")
+_log = get_logger("gateway.callback")
 
 
 Headers = list[tuple[str, str]]
@@ -189,14 +189,15 @@ class CallbackEndpoint:
         except HandlerFailed:
             pass
         except StoreDown as down:
-            _log.error("callback not taken: %s account=%s", down, request.name)
+            _log.error("callback not taken", account=request.name, error=str(down))
         except Exception as error:
             _log.error(
-                "callback failed error=%s at=%s account=%s trace=%s; WeChat will try again",
-                type(error).__name__,
-                place_of(error),
-                request.name,
-                trace_of(request.header("traceparent")) or "-",
+                "callback failed",
+                error=type(error).__name__,
+                at=place_of(error),
+                account=request.name,
+                trace_id=trace_of(request.header("traceparent")),
+                hint="WeChat will try again",
             )
         if not request.answered:
             # WeChat tries again.

@@ -12,7 +12,6 @@ same; then the line that says it is done is not in the log, and a test fails.
 
 import asyncio
 import inspect
-import logging
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
@@ -23,8 +22,9 @@ from gateway.http.asgi import is_callback
 from gateway.http.callback import BODY_SECONDS, REFUSED, CallbackEndpoint
 from gateway.http.eager import Eager
 from gateway.http.rsgi_request import RsgiRequest, declared_size
+from gateway.telemetry.logs import get_logger
 
-_log = logging.getLogger("gateway.callback")
+_log = get_logger("gateway.callback")
 
 SWEEP: Final = 1.0
 """Seconds between two looks for bodies that do not come."""
@@ -116,7 +116,7 @@ class Direct:
                     by_task(watcher)
             except Exception as error:
                 # What Granian lets go of unanswered gets a 500: WeChat tries again.
-                _log.error("callback not taken: %s", type(error).__name__)
+                _log.error("callback not taken", error=type(error).__name__)
 
         return schedule
 

@@ -14,7 +14,6 @@ of its own, as in a task.
 """
 
 import asyncio
-import logging
 from asyncio import _enter_task, _leave_task  # for makers of tasks: docs, "Extending asyncio"
 from collections.abc import Coroutine, Generator
 from contextvars import Context, copy_context
@@ -24,8 +23,9 @@ from typing import Any, NamedTuple
 
 from gateway.errors import place_of
 from gateway.inbound.parking import Parking
+from gateway.telemetry.logs import get_logger
 
-_log = logging.getLogger("gateway.callback")
+_log = get_logger("gateway.callback")
 
 Begun = Coroutine[Any, Any, None]
 
@@ -136,7 +136,7 @@ class Eager:
 
 def _tell(error: BaseException) -> None:
     """Log what nobody caught, without a word of what it says."""
-    _log.error("callback failed error=%s at=%s", type(error).__name__, place_of(error))
+    _log.error("callback failed", error=type(error).__name__, at=place_of(error))
 
 
 async def _run(begun: Begun, context: Context, error: BaseException | None = None) -> None:

@@ -3,7 +3,6 @@
 Whoever cannot sign learns nothing; whoever can is told what to mend.
 """
 
-import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -16,8 +15,9 @@ from gateway.http.patience import Patience, TooSlow
 from gateway.http.refusals import Refusals
 from gateway.http.trace import trace_of
 from gateway.inbound.producers import Acknowledged, Sent, WrongEvent
+from gateway.telemetry.logs import get_logger
 
-_log = logging.getLogger("gateway.events")
+_log = get_logger("gateway.events")
 
 BODY_SECONDS: Final = 10.0
 """How long a body may take to arrive."""
@@ -61,7 +61,7 @@ def events_route(
         except WrongEvent as wrong:
             return Response({"error": str(wrong)}, status_code=400)
         except StoreDown as down:
-            _log.error("event not taken: %s producer=%s", down, producer)
+            _log.error("event not taken", producer=producer, error=str(down))
             error = "nothing durable can take the event at the moment; send it again"
             return Response({"error": error}, status_code=503, headers={"retry-after": "1"})
         return Response(taken._asdict(), status_code=202)

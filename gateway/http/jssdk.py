@@ -1,6 +1,5 @@
 """GET /jssdk/{account}?url=: what a web page gives to ``wx.config``."""
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,8 +8,9 @@ from litestar.handlers import HTTPRouteHandler
 
 from gateway.errors import ApiError, StoreDown
 from gateway.outbound.pages import PageRefused, PageSigner
+from gateway.telemetry.logs import get_logger
 
-_log = logging.getLogger("gateway.jssdk")
+_log = get_logger("gateway.jssdk")
 
 
 def jssdk_route(signers: Mapping[str, PageSigner]) -> HTTPRouteHandler:
@@ -28,7 +28,7 @@ def jssdk_route(signers: Mapping[str, PageSigner]) -> HTTPRouteHandler:
         except PageRefused as refused:
             return Response({"error": str(refused)}, status_code=403)
         except (ApiError, StoreDown) as wrong:
-            _log.error("page not signed: %s account=%s", wrong, account)
+            _log.error("page not signed", account=account, error=str(wrong))
             error = "there is no ticket to sign with at the moment; try again"
             return Response({"error": error}, status_code=503, headers={"retry-after": "5"})
         return Response(

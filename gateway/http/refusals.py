@@ -1,13 +1,13 @@
 """Refused callbacks, counted by account and reason, and logged without a word of what was sent."""
 
-import logging
 from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
 from gateway.errors import Reason
+from gateway.telemetry.logs import get_logger
 
-_log = logging.getLogger("gateway.callback")
+_log = get_logger("gateway.callback")
 
 Later = Callable[..., object]
 """Calls a function with arguments after a delay in seconds: an event loop's ``call_later``."""
@@ -48,12 +48,12 @@ class Refusals:
     def _report(self, kind: tuple[str, Reason], count: int) -> None:
         account, reason = kind
         _log.warning(
-            "callback refused account=%s reason=%s count=%d total=%d%s",
-            account,
-            reason.value,
-            count,
-            self.total[kind],
-            f" ({hint})" if (hint := HINTS.get(reason)) else "",
+            "callback refused",
+            account=account,
+            reason=reason.value,
+            count=count,
+            total=self.total[kind],
+            hint=HINTS.get(reason),
         )
         self._waiting[kind] = 0
         self._later()(LOG_INTERVAL, self._flush, kind)

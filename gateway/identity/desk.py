@@ -1,7 +1,6 @@
 """The desk at which all sign-ins end: a code in, a session out, once for each code."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import Final
@@ -19,8 +18,9 @@ from gateway.identity.session import Session
 from gateway.identity.sessions import Opened, Sessions
 from gateway.identity.states import BEGUN_SECONDS
 from gateway.identity.vault import CannotOpen, Vault
+from gateway.telemetry.logs import get_logger
 
-_log = logging.getLogger("gateway.identity")
+_log = get_logger("gateway.identity")
 
 _SECONDS: Final = EXCHANGE_SECONDS - 5.0
 
@@ -102,12 +102,12 @@ async def _outcome(exchange: Exchange) -> _Outcome:
         # Who waits would take it for given up, and bring the code that is used by now.
         return _Outcome(SignInProblem.CODE)
     except StoreDown as down:
-        _log.error("nobody can sign in: %s", down)
+        _log.error("nobody can sign in", error=str(down))
         return _Outcome(SignInProblem.CODE)
     except ApiError as error:
         problem = problem_of(error)
         if problem is SignInProblem.SETUP:
-            _log.error("nobody can sign in: %s", error)
+            _log.error("nobody can sign in", error=str(error))
         if problem in _NOTHING_DONE:
             raise NotNow(problem) from None
         return _Outcome(problem)

@@ -1,7 +1,6 @@
 """Who everybody is: what is learned of people goes in here, and who they are comes out."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -12,8 +11,9 @@ from gateway.identity.people import AppUser, Identity, Merge, Person, Platform, 
 from gateway.identity.ports import IdentityStore
 from gateway.identity.session import Session
 from gateway.identity.sessions import Roles, Sessions, with_rights
+from gateway.telemetry.logs import get_logger
 
-_log = logging.getLogger("gateway.identity")
+_log = get_logger("gateway.identity")
 
 KEEP_SECONDS: Final = 5.0
 """How long it may take until it is stored when somebody was last active, and sessions follow."""
@@ -160,7 +160,7 @@ class Directory:
         try:
             await self.flush()
         except StoreDown as down:
-            _log.warning("%s; who was active last is lost", down)
+            _log.warning("who was active last is lost", error=str(down))
 
     async def run(self) -> None:
         """Do both, again and again, until cancelled."""
@@ -170,11 +170,11 @@ class Directory:
                 await self.flush()
                 await self.settle()
             except StoreDown as down:
-                _log.warning("%s; what was learned of people waits", down)
+                _log.warning("what was learned of people waits", error=str(down))
             except Exception as error:
                 # Not known to happen; sessions would follow no merge any more.
                 name, place = type(error).__name__, place_of(error)
-                _log.critical("what was learned of people waits: %s at %s", name, place)
+                _log.critical("what was learned of people waits", error=name, at=place)
 
 
 def ids_of(person: Person) -> list[str]:

@@ -1,6 +1,5 @@
 """Signing in on a web page: to WeChat's page, and back with a code (PROTOCOL 7.5)."""
 
-import logging
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 from urllib.parse import quote
@@ -15,8 +14,9 @@ from gateway.identity.sessions import Opened
 from gateway.identity.states import Begun, State, States
 from gateway.identity.user_tokens import SignInAgain, UserTokens
 from gateway.outbound.endpoints.web import UserGrant, UserProfile, WebAuthorization
+from gateway.telemetry.logs import get_logger
 
-_log = logging.getLogger("gateway.identity")
+_log = get_logger("gateway.identity")
 
 BASE: Final = "snsapi_base"
 USERINFO: Final = "snsapi_userinfo"
@@ -125,7 +125,7 @@ class WebSignIn:
         try:
             return await self._tokens.profile(self._web, user)
         except (ApiError, SignInAgain) as wrong:
-            _log.warning("signed in without a profile account=%s: %s", self.app.name, wrong)
+            _log.warning("signed in without a profile", account=self.app.name, error=str(wrong))
             return None
 
     def _page(self, scope: str, state: str) -> str:

@@ -1,7 +1,6 @@
 """The archive: every callback, kept where the settings ask for it, batch by batch."""
 
 import asyncio
-import logging
 import time
 from typing import Final
 
@@ -14,8 +13,9 @@ from gateway.inbound.consumer import DOWN_SECONDS, IDLE_SECONDS, Settlement, Sha
 from gateway.inbound.context import Context
 from gateway.inbound.ports import Archive, Callback
 from gateway.protocol.messages import Message
+from gateway.telemetry.logs import get_logger
 
-_log = logging.getLogger("gateway.inbound")
+_log = get_logger("gateway.inbound")
 
 ARCHIVE: Final = "archive"
 """The archive's lane."""
@@ -76,7 +76,7 @@ class Archiver:
                 await self._archive.add([callback for _, callback in readable])
             await self._prune()
         except StoreDown as down:
-            _log.warning("%s; the archive waits", down)
+            _log.warning("the archive waits", error=str(down))
             return DOWN_SECONDS
         await asyncio.gather(*(self._settlement.done(one) for one, _ in readable))
         return 0.0 if taken else IDLE_SECONDS

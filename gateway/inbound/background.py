@@ -51,7 +51,11 @@ class Background:
         self, account: Account, stored: StoredMessage, taken: Taken
     ) -> tuple[Entry, ...]:
         context = Context(
-            account, stored.raw_query, trace_id=stored.trace_id, attempt=taken.deliveries
+            account,
+            stored.raw_query,
+            trace_id=stored.trace_id,
+            attempt=taken.deliveries,
+            key=stored.key,
         )
         message = stored.message
         reply = await self._ingest.answer(self._ingest.find(message), message, context)

@@ -1,7 +1,6 @@
 """Consumers of a lane that take its entries a batch at a time, for one round trip to elsewhere."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final
@@ -9,8 +8,9 @@ from typing import Final
 from gateway.errors import StoreDown, place_of
 from gateway.inbound.consumer import DOWN_SECONDS, IDLE_SECONDS, Settlement, Shared
 from gateway.inbound.ports import Taken
+from gateway.telemetry.logs import get_logger
 
-_log = logging.getLogger("gateway.inbound")
+_log = get_logger("gateway.inbound")
 
 BATCH: Final = 256
 """Entries taken at a time."""
@@ -42,7 +42,7 @@ class BatchConsumer:
                     await self._see_to(taken)
                     continue
             except StoreDown as down:
-                _log.warning("%s; lane %s waits", down, self.lane)
+                _log.warning("lane waits", lane=self.lane, error=str(down))
                 await asyncio.sleep(DOWN_SECONDS)
                 continue
             with suppress(TimeoutError):
@@ -61,6 +61,6 @@ class BatchConsumer:
         except Exception as error:
             # A bug: each of them is tried again, and buried where that was the last.
             name, place = type(error).__name__, place_of(error)
-            _log.error("lane %s: a batch failed: %s at %s", self.lane, name, place)
+            _log.error("a batch failed", lane=self.lane, error=name, at=place)
             for one in taken:
                 await self._settlement.failed(one, f"failed: {name}")

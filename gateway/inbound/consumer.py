@@ -6,7 +6,6 @@ at all.
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple, TypeVar
@@ -16,9 +15,10 @@ from gateway.errors import StoreDown, place_of
 from gateway.inbound.claims import Ack, Entry, Hold, Retry
 from gateway.inbound.commit import GroupCommit
 from gateway.inbound.ports import ENTRY_LEASE_SECONDS, DeadLetter, DeadLetters, Store, Taken
+from gateway.telemetry.logs import get_logger
 from gateway.telemetry.metrics import Metrics
 
-_log = logging.getLogger("gateway.inbound")
+_log = get_logger("gateway.inbound")
 
 _T = TypeVar("_T")
 
@@ -102,8 +102,12 @@ class Settlement:
         pause = floor + policy.pause(taken.deliveries, self._shared.random())
         self._shared.metrics.lane_retries.add((self._lane,))
         _log.warning(
-            "lane %s: entry %s %s; try %d in %.1f s",
-            *(self._lane, taken.id, reason, taken.deliveries + 1, pause),
+            "entry is tried again",
+            lane=self._lane,
+            entry_id=taken.id,
+            reason=reason,
+            attempt=taken.deliveries + 1,
+            seconds=round(pause, 1),
         )
         await self._commit(Retry(self._lane, taken.id, pause, taken.deliveries), taken)
 
@@ -120,10 +124,10 @@ class Settlement:
         try:
             await self._shared.dead_letters.bury([letter])
         except StoreDown as down:
-            _log.error("%s; dead letter %s waits", down, letter.id)
+            _log.error("dead letter waits", id=letter.id, error=str(down))
             await self.postpone(taken, self._shared.policy.cap)
             return
-        _log.error("dead letter id=%s type=%s %s", letter.id, taken.entry.kind, reason)
+        _log.error("dead letter", id=letter.id, type=taken.entry.kind, reason=reason)
         self._count(taken, "dead")
         await self._commit(Ack(self._lane, taken.id, ()), taken)
 
@@ -155,7 +159,12 @@ class Settlement:
                 return
             except StoreDown as down:
                 if asyncio.get_running_loop().time() >= until:
-                    _log.error("%s; entry %s will be taken again", down, taken.id)
+                    _log.error(
+                        "entry will be taken again",
+                        lane=self._lane,
+                        entry_id=taken.id,
+                        error=str(down),
+                    )
                     return
                 await asyncio.sleep(DOWN_SECONDS)
 
@@ -207,7 +216,7 @@ class Consumer:
         try:
             taken = await self._shared.store.take(self.lane, self._shared.name, room)
         except StoreDown as down:
-            _log.warning("%s; lane %s waits", down, self.lane)
+            _log.warning("lane waits", lane=self.lane, error=str(down))
             return False
         for one in taken:
             self._working[one.id] = asyncio.create_task(self._work(one))

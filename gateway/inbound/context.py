@@ -14,7 +14,7 @@ class Context:
 
     __slots__ = (
         *("_find_sender", "_query", "_sender", "_trace_id"),
-        *("account", "arrived_at", "attempt", "raw_query"),
+        *("account", "arrived_at", "attempt", "key", "raw_query"),
     )
 
     def __init__(
@@ -24,6 +24,7 @@ class Context:
         trace_id: str = "",
         attempt: int = 1,
         arrived_at: float = 0.0,
+        key: bytes = b"",
     ) -> None:
         self.account = account
         """The account that the message was sent to."""
@@ -34,6 +35,8 @@ class Context:
         try."""
         self.arrived_at = arrived_at
         """When it arrived, in Unix seconds; 0 for a background handler."""
+        self.key = key
+        """The message's dedupe key, which all its deliveries have in common."""
         self._trace_id = trace_id
         self._query: Mapping[str, str] | None = None
 
@@ -46,6 +49,11 @@ class Context:
         if not self._trace_id:
             self._trace_id = self.find_trace_id()
         return self._trace_id
+
+    def log_fields(self) -> Mapping[str, str]:
+        """Return what stands on each log line that is written while the message is handled."""
+        ids = {"account": self.account.name, "trace_id": self.trace_id}
+        return {**ids, "message_id": self.key.hex()} if self.key else ids
 
     def find_trace_id(self) -> str:
         """Return the trace id where none was given: whoever has the request overrides this."""

@@ -6,7 +6,6 @@ store. The reply that is not there in time goes by the settings' ``late_reply``.
 """
 
 import asyncio
-import logging
 import time
 from abc import abstractmethod
 from collections import deque
@@ -16,7 +15,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from gateway.errors import StoreDown
+from gateway.errors import GatewayError, StoreDown
 from gateway.inbound.claims import (
     LEASE_SECONDS,
     Claim,
@@ -37,9 +36,10 @@ from gateway.inbound.stored import store_message, store_reply
 from gateway.protocol.callback import SUCCESS
 from gateway.protocol.messages import Message
 from gateway.protocol.replies import Reply
+from gateway.telemetry.logs import get_logger
 from gateway.telemetry.metrics import Metrics
 
-_log = logging.getLogger("gateway.inbound")
+_log = get_logger("gateway.inbound")
 
 TRIES: Final = 3
 """How often WeChat delivers a message (PROTOCOL 3)."""
@@ -93,10 +93,9 @@ class Promise(NamedTuple):
 class Delivery(Context):
     """One delivery of a message, as it came in; what its handler knows of it, too."""
 
-    __slots__ = ("key", "message")
+    __slots__ = ("message",)
 
     message: Message
-    key: bytes
 
     @abstractmethod
     def age(self) -> float:
@@ -362,5 +361,6 @@ class Deliveries:
 
     def _gave_up(self, task: asyncio.Task[None]) -> None:
         self._giving_up.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            _log.warning("%s; a late reply was left to WeChat's next try", task.exception())
+        if not task.cancelled() and (error := task.exception()) is not None:
+            told = str(error) if isinstance(error, GatewayError) else type(error).__name__
+            _log.warning("a late reply was left to WeChat's next try", error=told)

@@ -1,7 +1,6 @@
 """Forwarding: a sink's lane is emptied into its publisher, batch by batch."""
 
 import asyncio
-import logging
 from contextlib import suppress
 from typing import Final
 
@@ -16,8 +15,9 @@ from gateway.inbound.publishing import (
     Publisher,
     outgoing_of,
 )
+from gateway.telemetry.logs import get_logger
 
-_log = logging.getLogger("gateway.inbound")
+_log = get_logger("gateway.inbound")
 
 UNREADABLE: Final = "unserialisable: it cannot be written as JSON"
 
@@ -52,7 +52,7 @@ class Forwarder:
             try:
                 await self._publisher.start()
             except GatewayError as wrong:
-                _log.error("%s; its events wait", wrong)
+                _log.error("events wait", lane=self.lane, error=str(wrong))
             while True:
                 await self._pause(await self._step())
         finally:
@@ -71,7 +71,7 @@ class Forwarder:
                 self.lane, self._shared.name, self._publisher.batch
             )
         except StoreDown as down:
-            _log.warning("%s; lane %s waits", down, self.lane)
+            _log.warning("lane waits", lane=self.lane, error=str(down))
             return DOWN_SECONDS
         if not taken:
             return IDLE_SECONDS

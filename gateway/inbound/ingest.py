@@ -1,7 +1,6 @@
 """From a received message to its reply: route, call what stands around the handler, answer."""
 
 import asyncio
-import logging
 import re
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -18,7 +17,9 @@ from gateway.inbound.handlers import Call, bind_handler
 from gateway.inbound.router import Match, Router
 from gateway.protocol.messages import Message
 from gateway.protocol.replies import NewsReply, Reply, displayable, to_reply
+from gateway.telemetry.logs import get_logger
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.subject import SUBJECT
 
 FindSender = Callable[[str, str], Awaitable[Person]]
 """Finds a person by an account's name and the open id of one of its users."""
@@ -26,7 +27,7 @@ FindSender = Callable[[str, str], Awaitable[Person]]
 FAILURES: Final = (Exception, SystemExit, asyncio.CancelledError)
 """What a handler can raise: sys.exit(), and the awaiting of something cancelled, among it."""
 
-_log = logging.getLogger("gateway.inbound")
+_log = get_logger("gateway.inbound")
 
 
 class HandlerFailed(Exception):
@@ -59,6 +60,7 @@ class Ingest:
         Raises HandlerFailed where a handler failed and no ``on_error`` answered.
         """
         route, found = match
+        SUBJECT.set(context)
         try:
             plain = None if route.middlewares else route.handler.plain
             if plain is not None and found is None:
@@ -115,14 +117,14 @@ async def _recover(
             return reply
         error, name = second, f"{name}, then its on_error"
     _log.error(
-        "handler failed handler=%s error=%s at=%s type=%s account=%s trace=%s",
-        name,
+        "handler failed",
+        handler=name,
         # Our own errors say what to mend and hold nothing that was sent; others may.
-        repr(str(error)) if isinstance(error, GatewayError) else type(error).__name__,
-        place_of(error),
-        type(message).__name__,
-        context.account.name,
-        context.trace_id,
+        error=str(error) if isinstance(error, GatewayError) else type(error).__name__,
+        at=place_of(error),
+        type=type(message).__name__,
+        account=context.account.name,
+        trace_id=context.trace_id,
     )
     raise HandlerFailed(name) from error
 

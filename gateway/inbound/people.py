@@ -4,7 +4,6 @@ One lane has what is learned at once; the others those whom WeChat is to be aske
 take long, and those of whom nothing may be kept.
 """
 
-import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
@@ -30,8 +29,9 @@ from gateway.protocol.decode import decode
 from gateway.protocol.events.follow import Subscribe
 from gateway.protocol.events.service import UserAuthorizationCancellation
 from gateway.protocol.messages import Message
+from gateway.telemetry.logs import get_logger
 
-_log = logging.getLogger("gateway.inbound")
+_log = get_logger("gateway.inbound")
 
 PEOPLE: Final = "people"
 """The lane of what is learned at once."""
@@ -121,12 +121,12 @@ class LookingUp:
             try:
                 await self._people.look_up(account, [one.entry.body.decode() for one in taken])
             except _LATER as error:
-                _log.warning("followers are asked about later account=%s: %s", account, error)
+                _log.warning("followers are asked about later", account=account, error=str(error))
                 for one in taken:
                     await settlement.postpone(one, WAIT_SECONDS)
                 return
             except ApiError as error:
-                _log.error("union ids are not learned account=%s: %s", account, error)
+                _log.error("union ids are not learned", account=account, error=str(error))
         for one in taken:
             await settlement.done(one)
 

@@ -1,7 +1,6 @@
 """The receiving side of one process, put together: started and stopped as one."""
 
 import asyncio
-import logging
 import random
 import time
 from collections.abc import Mapping, Sequence
@@ -38,9 +37,10 @@ from gateway.inbound.spilling import Spill, Spilling
 from gateway.inbound.stored import BACKGROUND, CUSTOMER_SERVICE
 from gateway.inbound.upstream import Upstream, with_upstreams
 from gateway.protocol.account import Account
+from gateway.telemetry.logs import get_logger
 from gateway.telemetry.metrics import Metrics
 
-_log = logging.getLogger("gateway.inbound")
+_log = get_logger("gateway.inbound")
 
 WAITS_TO_STOP: Final = 8.0
 """Seconds that a stop waits for what is under way; what is not done then is another process's."""
@@ -175,6 +175,8 @@ class Inbound:
         self._concurrency = terms.concurrency
         self._consumers: dict[str, _Consuming] = {}
         self._consuming: list[asyncio.Task[None]] = []
+        self.standing_still: list[str] = []
+        """Lanes whose consumers ended though they should go on for ever."""
         self._loop: asyncio.AbstractEventLoop | None = None
         """None until the start."""
         background = Background(ingest, accounts, self._commit, name)
@@ -224,7 +226,8 @@ class Inbound:
         def ended(task: asyncio.Task[None]) -> None:
             if not task.cancelled() and (error := task.exception()) is not None:
                 name, place = type(error).__name__, place_of(error)
-                _log.critical("lane %s stands still: %s at %s", consumer.lane, name, place)
+                self.standing_still.append(f"lane {consumer.lane}")
+                _log.critical("lane stands still", lane=consumer.lane, error=name, at=place)
 
         task = loop.create_task(consumer.run())
         task.add_done_callback(ended)

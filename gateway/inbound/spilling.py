@@ -6,7 +6,6 @@ When the store is back, the spill drains into it, in order, and only then is the
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -31,9 +30,10 @@ from gateway.inbound.claims import (
 )
 from gateway.inbound.commit import MAX_BATCH
 from gateway.inbound.ports import Store
+from gateway.telemetry.logs import get_logger
 from gateway.telemetry.metrics import Metrics
 
-_log = logging.getLogger("gateway.inbound")
+_log = get_logger("gateway.inbound")
 
 PROBE_SECONDS: Final = 0.5
 """Between two looks whether the store is back."""
@@ -122,7 +122,7 @@ class Spilling:
 
     def _go_down(self, down: StoreDown) -> None:
         if self._claims is None:
-            _log.error("%s; goes on without it, messages wait on disk", down)
+            _log.error("goes on without its store, messages wait on disk", error=str(down))
             self._claims = Claims(self._keep, tells=True)
             self._reason = str(down)
 
@@ -184,7 +184,7 @@ class Spilling:
         if self._spill.oldest() is None:
             self._claims, self._reason = None, ""
             await self._put(claims.news())
-            _log.warning("the store is back; %d spilled messages are in it", drained)
+            _log.warning("the store is back, spilled messages are in it", count=drained)
 
     async def _drain(self) -> int:
         """Move what is spilled into the store, oldest first; return how much."""

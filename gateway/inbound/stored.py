@@ -1,6 +1,5 @@
 """Messages and replies as entries hold them: what is to be done later, in which lane."""
 
-import logging
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +11,7 @@ from gateway.protocol.customer_service import customer_service_message
 from gateway.protocol.decode import decode
 from gateway.protocol.messages import Message
 from gateway.protocol.replies import Reply
+from gateway.telemetry.logs import get_logger
 
 BACKGROUND: Final = "background"
 """The lane of messages whose handlers run after WeChat was answered."""
@@ -20,7 +20,7 @@ CUSTOMER_SERVICE: Final = "customer_service"
 """The lane of replies that go to their users as customer-service messages."""
 
 
-_log = logging.getLogger("gateway.inbound")
+_log = get_logger("gateway.inbound")
 
 
 class StoredMessage(msgspec.Struct, frozen=True, array_like=True):
@@ -98,7 +98,7 @@ def store_reply(account: str, message: Message, reply: Reply | None) -> tuple[En
     job = customer_service_message(reply, message.from_user_name)
     if job is None:
         _log.warning(
-            "a late %s was dropped: only a passive reply can do that", type(reply).__name__
+            "a late reply was dropped: only a passive reply can do that", type=type(reply).__name__
         )
         return ()
     return (Entry(CUSTOMER_SERVICE, account, reply.msg_type, msgspec.json.encode(job)),)

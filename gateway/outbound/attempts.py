@@ -1,7 +1,6 @@
 """One attempt to send a job, and what becomes of the job behind it."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
@@ -11,9 +10,11 @@ from gateway.outbound.counted import UNANSWERED, code_of
 from gateway.outbound.gates import Gates, Route
 from gateway.outbound.jobs import KEEPS_APART, Attempt, Held, Lane, Settled, State
 from gateway.outbound.policy import Decision, Terms, Tried, Verdict, before_sending, next_step
+from gateway.telemetry.logs import get_logger
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.subject import SUBJECT
 
-_log = logging.getLogger("gateway.outbound")
+_log = get_logger("gateway.outbound")
 
 _ONCE: Final = Retries(tries=1)
 _GOES_ON: Final = (Verdict.RETRY, Verdict.DEFER)
@@ -58,6 +59,7 @@ class Attempts:
 
     async def send(self, held: Held) -> Settled:
         """Send a job, unless it is too late for that; return what becomes of it."""
+        SUBJECT.set(held)
         settled, error = await self._send(held)
         self._count(held, settled, error)
         return settled
@@ -87,7 +89,13 @@ class Attempts:
             # This process stops, and cannot wait for the answer.
             return self.interrupted(held, began), None
         except Exception as error:
-            _log.error("push job %s: %s at %s", held.id, type(error).__name__, place_of(error))
+            _log.error(
+                "push attempt failed",
+                account=held.account,
+                job_id=held.id,
+                error=type(error).__name__,
+                at=place_of(error),
+            )
             decision = Decision(Verdict.AMBIGUOUS, 0.0, f"bug: {type(error).__name__}")
             return self._decided(held, decision, began), None
         self._gates.answered(Route(held.account, held.channel))
@@ -110,7 +118,7 @@ class Attempts:
             try:
                 await self._gates.pause(route, decision.at)
             except StoreDown as down:
-                _log.warning("%s; push %s is not paused", down, route.name)
+                _log.warning("push is not paused", route=route.name, error=str(down))
         return self._decided(held, decision, began, tried)
 
     def _sent(self, held: Held, answer: Mapping[str, Any], began: float) -> Settled:
@@ -134,7 +142,12 @@ class Attempts:
         goes_on = decision.verdict in _GOES_ON
         attempt = Attempt(began, now - began, decision.verdict, decision.reason)
         if decision.verdict in (Verdict.DEAD, Verdict.AMBIGUOUS):
-            _log.warning("push job %s is a dead letter: %s", held.id, decision.reason)
+            _log.warning(
+                "push job is a dead letter",
+                account=held.account,
+                job_id=held.id,
+                reason=decision.reason,
+            )
         return Settled(
             held.id,
             State.QUEUED if goes_on else State(decision.verdict),

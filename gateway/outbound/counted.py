@@ -1,10 +1,14 @@
 """What is counted of calls and attempts: by endpoint, outcome and error code, all bounded."""
 
-from typing import Final
+from collections.abc import Awaitable
+from typing import Final, TypeVar
 
 from gateway.errors import ApiError, NotSent, Rejected, TokenRejected
+from gateway.outbound.tokens import Fetched, Source
 from gateway.protocol.errcodes import errcode
 from gateway.telemetry.metrics import OTHER, Metrics
+
+_T = TypeVar("_T")
 
 MAX_ENDPOINTS: Final = 100
 """Endpoints of an account that are told apart: a bot may call what it likes."""
@@ -33,6 +37,34 @@ def _outcome(error: ApiError | None) -> str:
         case NotSent():
             return "not_sent"
     return "unanswered"
+
+
+class CountedSource:
+    """A source of tokens whose fetches are counted."""
+
+    def __init__(self, source: Source, metrics: Metrics, account: str) -> None:
+        self.shared = source.shared
+        self.early = source.early
+        self._source = source
+        self._metrics = metrics
+        self._account = account
+
+    async def fetch(self) -> Fetched:
+        """Return the token that holds; raise ApiError."""
+        return await self._counted(self._source.fetch())
+
+    async def force(self) -> Fetched | None:
+        """Return a new token; None where it cannot be had."""
+        return await self._counted(self._source.force())
+
+    async def _counted(self, awaited: Awaitable[_T]) -> _T:
+        try:
+            fetched = await awaited
+        except ApiError:
+            self._metrics.token_refreshes.add((self._account, "failed"))
+            raise
+        self._metrics.token_refreshes.add((self._account, "ok"))
+        return fetched
 
 
 class Calls:

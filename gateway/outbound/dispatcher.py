@@ -5,7 +5,6 @@ is still there. What it was about to say of a job then is void, so that no job e
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
@@ -15,9 +14,10 @@ from gateway.outbound.attempts import Attempts
 from gateway.outbound.gates import Gates, Opening, Route
 from gateway.outbound.jobs import Ask, Held, Settled
 from gateway.outbound.ports import JobQueue
+from gateway.telemetry.logs import get_logger
 from gateway.telemetry.metrics import Metrics
 
-_log = logging.getLogger("gateway.outbound")
+_log = get_logger("gateway.outbound")
 
 IDLE_SECONDS: Final = 1.0
 """Between two looks for jobs whose time has come; those that are new are told of."""
@@ -97,13 +97,15 @@ class Settling:
                     own = await self._queue.settle(self._worker, batch)
             except StoreDown as down:
                 if asyncio.get_running_loop().time() >= until:
-                    _log.error("%s; %d push jobs are left to other workers", down, len(batch))
+                    _log.error(
+                        "push jobs are left to other workers", count=len(batch), error=str(down)
+                    )
                     return
                 await asyncio.sleep(DOWN_SECONDS)
                 continue
             if len(own) < len(batch):
                 lost = len(batch) - len(own)
-                _log.warning("%d push jobs were taken over: this worker stood still", lost)
+                _log.warning("push jobs were taken over: this worker stood still", count=lost)
             return
 
 
@@ -138,6 +140,8 @@ class Dispatcher:
         self._of_account: dict[str, int] = {}
         self._wake = asyncio.Event()
         self._running: list[asyncio.Task[None]] = []
+        self.standing_still: list[str] = []
+        """Parts of it that ended though they should go on for ever."""
         self._beat = pool.lease / 3
         self._is_unsure = False
         """Whether a claim failed: then it may have jobs of which it does not know."""
@@ -157,7 +161,7 @@ class Dispatcher:
             for work in (self._keep, self._take_over, self._listen, self._dispatch)
         ]
         for task in self._running:
-            task.add_done_callback(_tell)
+            task.add_done_callback(self._tell)
 
     async def stop(self, grace: float) -> None:
         """Claim nothing more, wait for what is under way, so many seconds; give back the rest."""
@@ -182,6 +186,12 @@ class Dispatcher:
             if not self._settling.open:
                 await self._queue.leave(self._worker)
 
+    def _tell(self, task: asyncio.Task[None]) -> None:
+        """Log what nobody waits for: a part of the pool that stands still."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.standing_still.append("push")
+            _log.critical("push stands still", error=type(error).__name__, at=place_of(error))
+
     def _room(self) -> int:
         return self._pool.concurrency - len(self._under_way) - len(self._settling.open)
 
@@ -195,7 +205,7 @@ class Dispatcher:
             try:
                 began = await self._claim(self._room())
             except StoreDown as down:
-                _log.warning("%s; nothing is pushed meanwhile", down)
+                _log.warning("nothing is pushed meanwhile", error=str(down))
                 await asyncio.sleep(DOWN_SECONDS)
                 continue
             if not began or self._room() < self._few:
@@ -278,7 +288,7 @@ class Dispatcher:
             try:
                 await self._queue.beat(self._worker, self._pool.lease)
             except StoreDown as down:
-                _log.warning("%s; nothing is pushed meanwhile", down)
+                _log.warning("nothing is pushed meanwhile", error=str(down))
                 await asyncio.sleep(DOWN_SECONDS)
                 continue
             self._known_until = began + self._pool.lease
@@ -296,7 +306,7 @@ class Dispatcher:
             with suppress(StoreDown):
                 await self._queue.beat(heir, self._pool.lease)
                 while orphans := await self._queue.orphans(heir, SETTLED_AT_ONCE):
-                    _log.warning("%d push jobs of a worker that is gone", len(orphans))
+                    _log.warning("push jobs of a worker that is gone", count=len(orphans))
                     now = self._clock()
                     settled = [self._attempts.interrupted(held, now) for held in orphans]
                     await self._queue.settle(heir, settled)
@@ -314,9 +324,3 @@ def _left(opened: Sequence[Opening], held: Sequence[Held]) -> Iterator[Opening]:
     for route, room in opened:
         if (left := room - used.get(route, 0)) > 0:
             yield Opening(route, left)
-
-
-def _tell(task: asyncio.Task[None]) -> None:
-    """Log what nobody waits for: a part of the pool that stands still."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _log.critical("push stands still: %s at %s", type(error).__name__, place_of(error))

@@ -1,6 +1,5 @@
 """What may be sent now: the budgets and breakers of each account's channels, asked in one step."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -17,8 +16,9 @@ from gateway.outbound.breaker import Breaker
 from gateway.outbound.breaker import State as BreakerState
 from gateway.outbound.budgets import Budgets, Rate, Want
 from gateway.outbound.jobs import Channel
+from gateway.telemetry.logs import get_logger
 
-_log = logging.getLogger("gateway.outbound")
+_log = get_logger("gateway.outbound")
 
 TRIPPED_SECONDS: Final = 60.0
 """How long nothing is sent where the account is not set up for it, before one job finds out whether
@@ -113,7 +113,9 @@ class Gates:
         if until <= self._paused.get(route, 0.0):
             return
         self._paused[route] = until
-        _log.warning("push %s waits for %.0f s: its limit", route.name, until - self._clock())
+        _log.warning(
+            "push waits for its limit", route=route.name, seconds=round(until - self._clock())
+        )
         try:
             await self._budgets.pause(route.name, until)
         except StoreDown:
@@ -136,10 +138,13 @@ class Gates:
             breaker.succeeded()
         if before is BreakerState.CLOSED and breaker.state(now) is BreakerState.OPEN:
             _log.warning(
-                "push %s: nothing is sent for %.1f s: %s", route.name, breaker.wait(now), error
+                "nothing is pushed for a while",
+                route=route.name,
+                seconds=round(breaker.wait(now), 1),
+                error=str(error),
             )
         elif before is not BreakerState.CLOSED and breaker.state(now) is BreakerState.CLOSED:
-            _log.info("push %s goes on", route.name)
+            _log.info("push goes on", route=route.name)
 
     def _breaker(self, route: Route) -> Breaker:
         if route not in self._breakers:

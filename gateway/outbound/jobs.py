@@ -1,5 +1,6 @@
 """What is pushed, as a job: durable before its caller is told so, and ended in one state."""
 
+from collections.abc import Mapping
 from enum import IntEnum, StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -143,6 +144,11 @@ class Held(NamedTuple):
     attempts: tuple[Attempt, ...]
     not_before: float = 0.0
     trace: str = ""
+
+    def log_fields(self) -> Mapping[str, str]:
+        """Return what stands on each log line that is written while it is sent."""
+        ids = {"account": self.account, "job_id": self.id}
+        return {**ids, "trace_id": self.trace[:32]} if self.trace else ids
 
 
 class Settled(NamedTuple):

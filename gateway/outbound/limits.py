@@ -4,7 +4,6 @@ What the worker pool sends has its budgets asked in batches (gates); both share 
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
@@ -12,8 +11,9 @@ from gateway.errors import Limited, StoreDown, Throttled
 from gateway.outbound.budgets import Budgets, Rate, Want
 from gateway.outbound.jobs import PATHS, Channel
 from gateway.outbound.policy import throttled_until
+from gateway.telemetry.logs import get_logger
 
-_log = logging.getLogger("gateway.outbound")
+_log = get_logger("gateway.outbound")
 
 PATIENCE_SECONDS: Final = 10.0
 """How long a call waits for its turn; it fails at once where that takes longer."""
@@ -51,7 +51,9 @@ class CallLimits:
             try:
                 (grant,) = await self._budgets.take([want])
             except StoreDown as down:
-                _log.warning("%s; calls go on without their limits", down)
+                _log.warning(
+                    "calls go on without their limits", account=self._account, error=str(down)
+                )
                 return
             if grant.count:
                 return
@@ -69,7 +71,7 @@ class CallLimits:
         try:
             await self._budgets.pause(self._name(path), until)
         except StoreDown as down:
-            _log.warning("%s; %s is not paused", down, path)
+            _log.warning("calls are not paused", account=self._account, path=path, error=str(down))
 
     def _name(self, path: str) -> str:
         channel = _CHANNELS.get(path)

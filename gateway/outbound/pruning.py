@@ -1,13 +1,13 @@
 """What became of messages is kept for a time, and then removed."""
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from gateway.errors import StoreDown
+from gateway.telemetry.logs import get_logger
 
-_log = logging.getLogger("gateway.outbound")
+_log = get_logger("gateway.outbound")
 
 PRUNE_SECONDS: Final = 3600.0
 """Between two looks for what is too old."""
@@ -26,8 +26,8 @@ async def prune_for_ever(records: Prunes, keep: float, clock: Callable[[], float
         try:
             removed = await records.prune(clock() - keep)
         except StoreDown as down:
-            _log.warning("%s; what is too old is removed later", down)
+            _log.warning("what is too old is removed later", error=str(down))
         else:
             if removed:
-                _log.info("%d messages that were pushed long ago are forgotten", removed)
+                _log.info("messages that were pushed long ago are forgotten", count=removed)
         await asyncio.sleep(PRUNE_SECONDS)

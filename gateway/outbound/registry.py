@@ -1,7 +1,6 @@
 """All templates of messages: those of the folder, and those that were given over the API."""
 
 import asyncio
-import logging
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -10,8 +9,9 @@ import msgspec
 from gateway.errors import StoreDown, TemplateWrong
 from gateway.outbound.ports import TemplateStore
 from gateway.outbound.templates import MessageTemplate, TemplateFile
+from gateway.telemetry.logs import get_logger
 
-_log = logging.getLogger("gateway.outbound")
+_log = get_logger("gateway.outbound")
 
 REFRESH_SECONDS: Final = 5.0
 """Until a template that one process was given is known to the others."""
@@ -83,7 +83,7 @@ class Templates(Mapping[str, MessageTemplate]):
                     self._given[name] = MessageTemplate(name, written)
                 except (msgspec.DecodeError, TemplateWrong) as wrong:
                     # Given to another version of the gateway, perhaps.
-                    _log.error("template %s cannot be used: %s", name, wrong)
+                    _log.error("template cannot be used", template=name, error=str(wrong))
                 self._written[name] = body
         for name in self._written.keys() - stored.keys():
             del self._written[name]
@@ -95,7 +95,7 @@ class Templates(Mapping[str, MessageTemplate]):
             try:
                 await self.refresh()
             except StoreDown as down:
-                _log.warning("%s; templates stay as they are", down)
+                _log.warning("templates stay as they are", error=str(down))
             await asyncio.sleep(REFRESH_SECONDS)
 
     def _refuse_file(self, name: str) -> None:

@@ -7,15 +7,15 @@ leaves it as it is (PROTOCOL 7.1), a plain one is not, for that would end the ot
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, NamedTuple, Protocol
 
 from gateway.errors import ApiError, StoreDown, TokenUnavailable
 from gateway.outbound.ports import StoredToken, TokenStore
+from gateway.telemetry.logs import get_logger
 
-_log = logging.getLogger("gateway.token")
+_log = get_logger("gateway.token")
 
 CLAIM_SECONDS: Final = 15.0
 """How long a refresh may take before another process may try."""
@@ -102,6 +102,11 @@ class Tokens:
             self._start(token).add_done_callback(self._tell)
         return token
 
+    @property
+    def failure(self) -> ApiError | None:
+        """The error of the last refresh, where that failed."""
+        return None if self._failure is None else self._failure.error
+
     async def replace(self, dead: StoredToken) -> StoredToken:
         """Return another token than this one, which WeChat refused; raise as ``get`` does."""
         while True:
@@ -153,7 +158,7 @@ class Tokens:
     def _tell(self, task: asyncio.Task[StoredToken]) -> None:
         """Log the failure of a refresh that nobody waits for."""
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.warning("token %s not refreshed, for now: %s", self.name, error)
+            _log.warning("token not refreshed, for now", token=self.name, error=str(error))
 
     async def _renew(self, old: StoredToken | None, *, is_dead: bool) -> StoredToken:
         """Return what another process fetched, or fetch."""
@@ -199,7 +204,7 @@ class Tokens:
             raise
         with suppress(StoreDown):
             if not await self._store.put(self.name, token):
-                _log.warning("token %s: refreshed by another process meanwhile", self.name)
+                _log.warning("token refreshed by another process meanwhile", token=self.name)
         return token
 
     async def _fetch_alone(
@@ -221,5 +226,5 @@ class Tokens:
                 "another one every 30 seconds at most"
             )
         now = self._clock()
-        _log.info("token %s refreshed, for %.0f s", self.name, fetched.expires_in)
+        _log.info("token refreshed", token=self.name, seconds=round(fetched.expires_in))
         return StoredToken(fetched.value, fence, now, now + fetched.expires_in)

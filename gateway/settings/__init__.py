@@ -43,15 +43,21 @@ from gateway.settings.sections import (
     StoreSettings,
 )
 from gateway.settings.sinks import SINKS, SinkSettings, check_sinks, sink_type
+from gateway.settings.telemetry import TelemetrySettings
 
 DEFAULT_CONFIG: Final = Path("gateway.toml")
 CONFIG_VARIABLE: Final = "GATEWAY_CONFIG"
 BOT_VARIABLE: Final = "GATEWAY_BOT"
 SECRETS_VARIABLE: Final = "GATEWAY_SECRETS_DIR"
+CELLS_VARIABLE: Final = "GATEWAY_CELLS_DIR"
+"""The folder in which the workers of `gateway serve` count; set by it, for them."""
 
 _PREFIX: Final = "GATEWAY_"
 _NOT_SETTINGS: Final = frozenset(
-    (CONFIG_VARIABLE, BOT_VARIABLE, SECRETS_VARIABLE, "GATEWAY_NO_EXTENSIONS", "GATEWAY_SANITIZE")
+    (
+        *(CONFIG_VARIABLE, BOT_VARIABLE, SECRETS_VARIABLE, CELLS_VARIABLE),
+        *("GATEWAY_NO_EXTENSIONS", "GATEWAY_SANITIZE"),
+    )
 )
 
 # Kubernetes sets these in every pod next to a Service called "gateway"; they are not meant for us.
@@ -85,6 +91,8 @@ class Settings(BaseSettings):
     """What is pushed to users."""
     identity: IdentitySettings = IdentitySettings()
     """Who users are: signing in, sessions, identities."""
+    telemetry: TelemetrySettings = TelemetrySettings()
+    """What is seen from outside."""
     sinks: tuple[SinkSettings, ...] = ()
     """Where events go, beside the bot's own handlers: one [[sinks]] each."""
     events: EventsSettings = EventsSettings()
@@ -107,6 +115,7 @@ SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "api": ApiSettings,
     "push": PushSettings,
     "identity": IdentitySettings,
+    "telemetry": TelemetrySettings,
     "events": EventsSettings,
     "producers": ProducerSettings,
     "api_keys": ApiKeySettings,

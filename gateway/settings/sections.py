@@ -49,6 +49,10 @@ class ServerSettings(Section):
     under load. normal: as other programs, where they share a core with those and latency counts."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least that is logged."""
+    log_format: Literal["auto", "json", "console"] = "auto"
+    """How log lines look. json: one object per line, for programs. console: text, for people. auto:
+    console where standard error is a terminal, else json. In both, secrets of these settings that
+    have 8 characters or more are masked, and users' open ids stand as hashes."""
 
 
 class InboundSettings(Section):

@@ -166,6 +166,14 @@ def gather(values: Iterable[Values]) -> list[Family]:
     ]
 
 
+def joined(families: Iterable[Family]) -> list[Family]:
+    """Return the families with each instrument once, in the order in which documents list them."""
+    points: dict[str, list[Point]] = {}
+    for instrument, of_it in families:
+        points.setdefault(instrument.name, []).extend(of_it)
+    return [Family(one, points[one.name]) for one in instruments.ALL if one.name in points]
+
+
 def _point(labels: Labels, counted: tuple[float, ...]) -> Point:
     if len(counted) == 1:
         return Point(labels, counted[0])

@@ -3,7 +3,7 @@
 import logging
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -64,7 +64,9 @@ def _warnings(caplog: pytest.LogCaptureFixture, bot: Bot = demo_bot) -> list[str
     look_first(load_settings(), bot)
     found = [record for record in caplog.records if record.name == "gateway"]
     assert all(record.levelno == logging.WARNING for record in found)
-    return [record.getMessage() for record in found]
+    said: list[Any] = [record.msg for record in found]
+    assert all(one["event"] == "a store has to be looked after" for one in said)
+    return [f"{one['store']}: {one['found']}; {one['hint']}" for one in said]
 
 
 def _write_bot(folder: Path, name: str, registered: str) -> str:

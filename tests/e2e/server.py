@@ -115,7 +115,13 @@ class Server:
         return self.process.wait(timeout=20)
 
 
-def start(kind: str, folder: Path, settings: str = ACCOUNTS, port: int = 0) -> Server:
+def start(
+    kind: str,
+    folder: Path,
+    settings: str = ACCOUNTS,
+    port: int = 0,
+    log_format: str = "console",
+) -> Server:
     """Start a server with these settings, on a free port unless one is given; do not wait."""
     port = port or free_port()
     config = folder / "gateway.toml"
@@ -124,6 +130,7 @@ def start(kind: str, folder: Path, settings: str = ACCOUNTS, port: int = 0) -> S
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GATEWAY_")} | {
         "GATEWAY_CONFIG": str(config),
         "GATEWAY_BOT": "tests.e2e.bot:bot",
+        "GATEWAY_SERVER__LOG_FORMAT": log_format,
         "PYTHONPATH": str(ROOT),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
@@ -145,9 +152,11 @@ def start(kind: str, folder: Path, settings: str = ACCOUNTS, port: int = 0) -> S
 
 
 @contextmanager
-def running(kind: str, folder: Path, settings: str = ACCOUNTS) -> Iterator[Server]:
+def running(
+    kind: str, folder: Path, settings: str = ACCOUNTS, log_format: str = "console"
+) -> Iterator[Server]:
     """Run a server with these settings; end it, whatever happens."""
-    server = start(kind, folder, settings)
+    server = start(kind, folder, settings, log_format=log_format)
     try:
         wait_until_ready(server)
         yield server

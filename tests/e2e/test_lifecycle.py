@@ -59,7 +59,7 @@ def test_ctrl_c_stops_it_cleanly(tmp_path: Path) -> None:
 def test_the_start_says_which_kernels_and_which_aes_run(tmp_path: Path) -> None:
     with running("rsgi-pure", tmp_path) as server:
         assert "kernels=pure" in server.log
-        assert "aes=pycryptodome" in server.log
+        assert 'aes="pycryptodome' in server.log
     assert TOKEN not in server.log
     assert AES_KEY not in server.log
 

@@ -154,7 +154,7 @@ def test_fifty_megabytes_are_streamed_in_little_memory_and_progress_is_told_mean
     assert max(most, resident(server)) - before < 30_000_000
     assert seen == sorted(seen)
     assert 0 < seen[len(seen) // 2] < pieces * 32
-    assert f"batch big taken key=crm queued={pieces * 32} known=0 refused=0" in server.log
+    assert f"batch taken batch=big key=crm queued={pieces * 32} known=0 refused=0" in server.log
 
 
 def test_whoever_sends_ten_megabytes_hears_why_they_are_refused(server: Server) -> None:
@@ -182,14 +182,14 @@ def test_a_client_that_goes_away_in_the_middle_leaves_what_was_stored_and_no_hal
     with begun(server, "cut", **headers) as connection:
         connection.send(body if has_length else chunk(body))
         until(lambda: stored(server, "cut") >= 2000)
-    until(lambda: "batch cut " in server.log)
+    until(lambda: " batch=cut " in server.log)
     if has_length:
-        line = "batch cut broke off: its client went away key=crm queued=2000 known=0 refused=0"
+        line = "batch broke off batch=cut key=crm queued=2000 known=0 refused=0 reason="
         assert line in server.log
         assert stored(server, "cut") == 2000
     else:
         # Granian tells nobody; what came is whole lines, and one that may be cut.
-        assert "batch cut taken key=crm queued=2500 known=0 refused=1" in server.log
+        assert "batch taken batch=cut key=crm queued=2500 known=0 refused=1" in server.log
     told = send_whole(server, "cut", HEADER + ROW * 2600)
     assert told["queued"] + told["known"] == 2600
     assert stored(server, "cut") == 2600

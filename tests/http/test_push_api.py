@@ -243,6 +243,7 @@ class TestReading:
             "tries": 1,
             "message_id": "77",
             "receipt_at": None,
+            "trace_id": "",
         }
         (attempt,) = told["attempts"]
         assert attempt == {

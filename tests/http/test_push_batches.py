@@ -176,7 +176,7 @@ def test_a_tally_adds_up() -> None:
     tally.add(Progress(2, 1, (Refusal(3, ("to: x",)),), 9))
     tally.add(Progress(1, 0, tuple(Refusal(n, ("to: x",)) for n in range(2000)), 9))
     assert tally.counts() == {"queued": 3, "known": 1, "refused": 2001}
-    assert str(tally) == "key=crm queued=3 known=1 refused=2001"
+    assert tally.fields() == {"batch": "b", "key": "crm", **tally.counts()}
     assert (len(tally.taken().refused_lines), tally.taken().more_refused) == (1000, 1001)
 
 
@@ -194,8 +194,8 @@ def test_where_the_store_goes_down_it_is_told_how_far_it_was(
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert answer.json()["detail"] == f"the store went down{AGAIN}"
     assert answer.json()["queued"] == 2000
-    line = "batch b-1 broke off: the store went down key=all queued=2000 known=0 refused=0"
-    assert line in caplog.text
+    line = "batch broke off batch=b-1 key=all queued=2000 known=0 refused=0 "
+    assert f'{line}reason="the store went down"' in caplog.text
     api.queue.calls_left = 100
     told = send(api, HEADER + rows(*range(3500))).json()
     assert (told["queued"], told["known"]) == (1500, 2000)
@@ -255,7 +255,8 @@ def test_of_a_batch_that_breaks_off_what_was_stored_stays(
         got, told = api.run(lambda: _exchange(api, [body[:99], body[99:-9]], hangs=hangs))
         assert (got, told["detail"]) == (status, f"{why}{AGAIN}")
         assert (told["queued"], told["known"], told["refused"]) == (1000, 0, 0)
-        assert f"batch b-1 broke off: {why} key=all queued=1000 known=0 refused=0" in caplog.text
+        line = "batch broke off batch=b-1 key=all queued=1000 known=0 refused=0"
+        assert f'{line} reason="{why}"' in caplog.text
         assert len(api.stored()) == 1000
         again = send(api, body).json()
         assert (again["queued"], again["known"]) == (500, 1000)
@@ -265,4 +266,4 @@ def test_a_batch_is_one_line_in_the_log(api: Api, caplog: pytest.LogCaptureFixtu
     caplog.set_level(logging.INFO)
     send(api, HEADER + rows(1) + b"x\n")
     lines = [r.getMessage() for r in caplog.records if r.name == "gateway.push"]
-    assert lines == ["batch b-1 taken key=all queued=1 known=0 refused=1"]
+    assert lines == ["batch taken batch=b-1 key=all queued=1 known=0 refused=1"]

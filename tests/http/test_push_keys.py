@@ -199,7 +199,7 @@ def test_no_key_nor_what_belongs_to_a_user_is_logged(
     api.ask("POST", "/push/messages", json=message(3))
     api.client.post("/push/messages", headers={"authorization": "Bearer gwk_WRONG"})
     own = "\n".join(r.getMessage() for r in caplog.records if r.name.startswith("gateway"))
-    assert "push cancel key=all" in own
+    assert "push changed by key action=cancel key=all job_id=" in own
     assert "disk full" in own
     for secret in (*SECRETS.values(), "gwk_", "oUser", "巧克力", "xxx", "KEY-OF", "REASON"):
         assert secret not in own

@@ -34,7 +34,7 @@ def test_the_first_is_logged_at_once_and_the_rest_in_one_sum(
     refusals = Refusals(lambda: clock.call_later)
     for _ in range(1000):
         refusals.count("main", Reason.SIGNATURE)
-    assert [r.getMessage().partition(" (")[0] for r in caplog.records] == [
+    assert [r.getMessage().partition(" hint=")[0] for r in caplog.records] == [
         "callback refused account=main reason=signature count=1 total=1"
     ]
     clock.tick()

@@ -154,6 +154,7 @@ def test_all_of_it_is_there(tmp_path: Path) -> None:
             "message_id": "4711",
             "ended_at": "2023-11-14T22:13:21.250000+00:00",
             "receipt_at": None,
+            "trace_id": "",
         }
         came = {
             "account": "outlet",

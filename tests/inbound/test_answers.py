@@ -286,19 +286,18 @@ def test_a_failure_is_logged_in_one_line_without_secrets(
         answer(bot, MESSAGE)
     wrong = handler is returns_wrong and not with_on_error
     error = WrongReply if wrong else OddError
-    shown = repr(str(failed.value.__cause__)) if wrong else "OddError"
+    shown = f'"{failed.value.__cause__}"' if wrong else "OddError"
     assert isinstance(failed.value.__cause__, error)
     (line,) = _lines(caplog)
     name = f"{__name__}.{handler.__name__}"
-    assert line.startswith(
-        f"ERROR gateway.inbound handler failed handler={name}"
-        f"{', then its on_error' if with_on_error else ''} error={shown} at="
-    )
+    if with_on_error:
+        name = f'"{name}, then its on_error"'
+    assert line.startswith(f"ERROR gateway.inbound handler failed handler={name} error={shown} at=")
     place = line.partition(" at=")[2].partition(" ")[0]
     innermost = place.partition("<")[0]
     assert innermost.rpartition(":")[0] == (replies.__file__ if wrong else __file__)
     assert int(innermost.rpartition(":")[2]) > 1
-    assert line.endswith(f" type=Text account=main trace={TRACE}")
+    assert line.endswith(f" type=Text account=main trace_id={TRACE}")
     for secret in (SECRET, CONTENT, USER, TOKEN, AES_KEY):
         assert secret not in line
         assert secret not in str(failed.value)
@@ -316,7 +315,7 @@ def test_a_middlewares_failure_without_a_handler_is_logged_too(
     with pytest.raises(HandlerFailed):
         answer(bot, MESSAGE)
     (line,) = _lines(caplog)
-    assert "handler=no handler error=OddError" in line
+    assert 'handler="no handler" error=OddError' in line
     assert SECRET not in line
 
 

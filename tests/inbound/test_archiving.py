@@ -172,7 +172,7 @@ def test_while_the_archive_is_down_callbacks_wait_however_often_they_are_tried(
         await world.store_entries(entry(1), entry(2))
         running = asyncio.create_task(world.archiver(shelf).run())
         for _ in range(5):
-            await until(lambda: "no Postgres; the archive waits" in caplog.messages)
+            await until(lambda: 'the archive waits error="no Postgres"' in caplog.messages)
             caplog.clear()
             assert world.waiting() == 2
             # They are taken again when nobody has them any more.
@@ -192,7 +192,7 @@ def test_a_store_that_is_down_stops_nothing_for_good(caplog: pytest.LogCaptureFi
         world.store.down = True
         await world.store_entries(entry(1))
         running = asyncio.create_task(world.archiver(shelf).run())
-        await until(lambda: caplog.messages.count("no Redis; the archive waits") == 3)
+        await until(lambda: caplog.messages.count('the archive waits error="no Redis"') == 3)
         assert shelf.batches == []
         world.store.down = False
         await until(lambda: not world.waiting())

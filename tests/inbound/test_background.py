@@ -145,7 +145,7 @@ def test_a_reply_that_only_a_callbacks_answer_can_bring_is_said_to_be_dropped(
 
     play(scenario)
     assert caplog.messages == [
-        "a late TransferReply was dropped: only a passive reply can do that",
+        "a late reply was dropped: only a passive reply can do that type=TransferReply",
     ]
 
 

@@ -154,8 +154,8 @@ def test_what_it_says_is_the_reply_and_nothing_is_none(
 @pytest.mark.parametrize(
     ("says", "cause", "shown"),
     [
-        (NoAnswer("sinks.bot: timeout"), NoAnswer, "'sinks.bot: timeout'"),
-        ({"type": "text"}, WrongReply, "'a reply of type text: Object missing required field"),
+        (NoAnswer("sinks.bot: timeout"), NoAnswer, '"sinks.bot: timeout"'),
+        ({"type": "text"}, WrongReply, '"a reply of type text: Object missing required field'),
         (LookupError("SECRET"), LookupError, "LookupError"),
     ],
     ids=["no answer", "no reply", "a mistake"],

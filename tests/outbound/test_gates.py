@@ -64,7 +64,7 @@ def test_a_pause_is_told_of_once_and_holds_for_all_processes(
     with caplog.at_level(logging.WARNING):
         asyncio.run(scenario())
     assert [record.getMessage() for record in caplog.records] == [
-        "push main/template waits for 60 s: its limit"
+        "push waits for its limit route=main/template seconds=60"
     ]
 
 

@@ -10,7 +10,7 @@ from gateway.settings import load_settings
 from tests.settings.writing import ACCOUNT, refusal, write_account, write_toml
 from tests.support import AES_KEY, OTHER_AES_KEY, TOKEN
 
-_SERVER = "host, port, workers, max_body, direct, scheduling, log_level"
+_SERVER = "host, port, workers, max_body, direct, scheduling, log_level, log_format"
 _FIX = "copy it from WeChat's console"
 
 

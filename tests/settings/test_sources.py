@@ -43,6 +43,7 @@ def test_a_file_with_one_account_is_enough() -> None:
         direct=True,
         scheduling="batch",
         log_level="info",
+        log_format="auto",
     )
     assert settings.accounts == {
         "main": AccountSettings(
@@ -68,6 +69,7 @@ def test_every_setting_can_stand_in_the_file() -> None:
         "direct": False,
         "scheduling": "normal",
         "log_level": "debug",
+        "log_format": "json",
     }
     account = ACCOUNT | {
         "mode": "compat",

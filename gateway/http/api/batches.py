@@ -1,6 +1,5 @@
 """POST /push/batches: messages without number, a line each, queued while they come in."""
 
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any, Final
@@ -20,8 +19,9 @@ from gateway.http.api.problems import Problem, Unheard, errors_of, store_down
 from gateway.http.api.views import BatchTaken, RefusedLine
 from gateway.http.patience import Patience, TooSlow
 from gateway.outbound.batches import Form, Progress, Pushes, Refusal, take_batch
+from gateway.telemetry.logs import get_logger
 
-_log = logging.getLogger("gateway.push")
+_log = get_logger("gateway.push")
 
 IDLE_SECONDS: Final = 60.0
 """How long nothing of a batch may come."""
@@ -77,9 +77,9 @@ class Tally:
         """Return the numbers alone."""
         return {"queued": self._queued, "known": self._known, "refused": self._refused}
 
-    def __str__(self) -> str:
-        counts = " ".join(f"{name}={number}" for name, number in self.counts().items())
-        return f"key={self._key} {counts}"
+    def fields(self) -> dict[str, Any]:
+        """Return what a log line says of it."""
+        return {"batch": self.batch, "key": self._key, **self.counts()}
 
 
 def batch_route(ask: Ask, push: Pushes) -> HTTPRouteHandler:
@@ -115,9 +115,9 @@ async def _add_up(lines: AsyncGenerator[Progress], tally: Tally) -> None:
             async for progress in lines:
                 tally.add(progress)
     except (ClientGone, TooSlow, StoreDown) as broke:
-        _log.warning("batch %s broke off: %s %s", tally.batch, _WHY[type(broke)], tally)
+        _log.warning("batch broke off", **tally.fields(), reason=_WHY[type(broke)])
         raise _broken_off(broke, tally) from None
-    _log.info("batch %s taken %s", tally.batch, tally)
+    _log.info("batch taken", **tally.fields())
 
 
 _WHY: Final = {

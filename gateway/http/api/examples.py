@@ -81,6 +81,7 @@ MESSAGE: Final[dict[str, Any]] = {
     "message_id": "2400000000000000001",
     "ended_at": 1_795_660_000.311,
     "receipt_at": 1_795_660_001.0,
+    "trace_id": "0af7651916cd43dd8448eb211c80319c",
 }
 MESSAGES: Final[dict[str, Any]] = {"messages": [MESSAGE], "next": _ID}
 OUTCOMES: Final[dict[str, Any]] = {

@@ -1,6 +1,5 @@
 """Messages are cancelled, tried again, discarded: one, or all that match, with a count first."""
 
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
@@ -15,8 +14,9 @@ from gateway.http.api.reading import Reading
 from gateway.http.api.views import Acted, Message, shown
 from gateway.outbound.jobs import DEAD_LETTERS, UNSENT, State, Wanted
 from gateway.outbound.ports import JobRecords
+from gateway.telemetry.logs import get_logger
 
-_log = logging.getLogger("gateway.push")
+_log = get_logger("gateway.push")
 
 AT_ONCE: Final = 1000
 """Messages that are acted on by one transaction."""
@@ -70,7 +70,7 @@ class Managing:
         await self._reading.one(key, id_)
         done = await deed.act(self._records, Wanted(ids=(id_,)), 1, self._clock())
         record = await self._reading.one(key, id_)
-        _log.info("push %s key=%s id=%s done=%d", deed.name, key.name, id_, done)
+        _log.info("push changed by key", action=deed.name, key=key.name, job_id=id_, done=done)
         if not done:
             raise Problem(409, f"the message is {record.state}; {deed.whom}", id=id_)
         return shown(record)
@@ -80,7 +80,7 @@ class Managing:
         meant = wanted_by(action, key, deed.among, self._clock())
         matched = await self._records.count(meant)
         done = 0 if action.dry_run else await self._each(meant, deed)
-        _log.info("push %s key=%s matched=%d done=%d", deed.name, key.name, matched, done)
+        _log.info("push changed by key", action=deed.name, key=key.name, matched=matched, done=done)
         return Acted(matched, done)
 
     async def _each(self, meant: Wanted, deed: Deed) -> int:

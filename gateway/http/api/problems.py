@@ -1,6 +1,5 @@
 """What is wrong with a request, as problem documents (RFC 9457) tell it."""
 
-import logging
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -13,8 +12,9 @@ from litestar.exceptions import HTTPException
 from gateway.errors import KeyReused, PushRefused, StoreDown, place_of
 from gateway.http.api.keys import Forbidden, Unauthorized
 from gateway.http.patience import TooSlow
+from gateway.telemetry.logs import get_logger
 
-_log = logging.getLogger("gateway.push")
+_log = get_logger("gateway.push")
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -124,7 +124,7 @@ def store_down(
     error: StoreDown, detail: str = "the store is down at the moment; send it again", **more: Any
 ) -> Problem:
     """Log that the store is down, and return the problem of who needed it."""
-    _log.error("push api: %s", error)
+    _log.error("push api without its store", error=str(error))
     return Problem(503, detail, RETRY_AFTER, **more)
 
 
@@ -149,7 +149,7 @@ def _of_http(_request: Request[Any, Any, Any], error: HTTPException) -> Response
 
 
 def _unforeseen(_request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    _log.error("push api failed error=%s at=%s", type(error).__name__, place_of(error))
+    _log.error("push api failed", error=type(error).__name__, at=place_of(error))
     return problem(500)
 
 

@@ -1,6 +1,5 @@
 """/push/templates: the templates of messages are listed, tried, given and removed."""
 
-import logging
 import re
 from collections.abc import Iterable
 from typing import Any, Final
@@ -20,8 +19,9 @@ from gateway.http.api.views import Template, TemplateField, TemplateList
 from gateway.outbound.registry import Templates
 from gateway.outbound.templates import LANGUAGE, MessageTemplate, Rendered, TemplateFile
 from gateway.protocol.template_fields import kind_name, kind_of
+from gateway.telemetry.logs import get_logger
 
-_log = logging.getLogger("gateway.push")
+_log = get_logger("gateway.push")
 
 MAX_TEMPLATE: Final = 65_536
 """Bytes of a template as it is given, and of the data that it is tried with."""
@@ -83,7 +83,7 @@ class Templating:
             template = await self._templates.put(name, read(given, TemplateFile))
         except TemplateWrong as wrong:
             raise _refused(_fault(str(line), name) for line in wrong.args) from None
-        _log.info("push template put key=%s name=%s", key.name, name)
+        _log.info("push template put", key=key.name, template=name)
         return self._shown(template)
 
     async def remove(self, key: ApiKey, name: str) -> None:
@@ -91,7 +91,7 @@ class Templating:
         self._demand_change(key, name)
         if not await self._templates.remove(name):
             raise _none()
-        _log.info("push template removed key=%s name=%s", key.name, name)
+        _log.info("push template removed", key=key.name, template=name)
 
     def _demand_change(self, key: ApiKey, name: str) -> None:
         if key.accounts:

@@ -45,6 +45,8 @@ class Message(msgspec.Struct, frozen=True):
     ended_at: float | None
     """When it was sent or given up."""
     receipt_at: float | None
+    trace_id: str
+    """The trace in which it was queued, 32 hex digits; empty where that is none."""
 
 
 class Messages(msgspec.Struct, frozen=True):

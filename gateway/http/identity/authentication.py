@@ -1,6 +1,5 @@
 """Who calls: the session of a request's token, and guards that ask for one, a role, a right."""
 
-import logging
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -21,8 +20,9 @@ from gateway.http.identity.cookies import Cookies
 from gateway.identity.session import Session
 from gateway.identity.session_tokens import TokenRefused
 from gateway.identity.sessions import Opened, Rights, Seen, Sessions
+from gateway.telemetry.logs import get_logger
 
-_log = logging.getLogger("gateway.identity")
+_log = get_logger("gateway.identity")
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 Guard = Callable[[Connection, BaseRouteHandler], None]
@@ -64,7 +64,7 @@ class Authentication:
             return await self.sessions.renew(seen, self._rights, now=now)
         except StoreDown as down:
             # It is good for a while yet, and the next request tries again.
-            _log.warning("session not renewed: %s", down)
+            _log.warning("session not renewed", error=str(down))
             return None
 
     async def renewing(self, scope: HTTPScope, seen: Seen) -> dict[str, str]:
@@ -126,7 +126,7 @@ class SessionMiddleware(AbstractAuthenticationMiddleware):
         try:
             seen = await self._authentication.seen(cast("HTTPScope", connection.scope))
         except StoreDown as down:
-            _log.error("nobody is known: %s", down)
+            _log.error("nobody is known", error=str(down))
             raise ServiceUnavailableException(headers={"retry-after": "5"}) from None
         return AuthenticationResult(None if seen is None else seen.session, seen)
 

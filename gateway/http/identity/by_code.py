@@ -1,6 +1,5 @@
 """/miniprogram/{account} and /app/{account}: apps that bring a code, and get a session's token."""
 
-import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -18,8 +17,9 @@ from gateway.http.identity.views import TokenView, session_view
 from gateway.identity.app_sign_in import MAX_CODE, AppSignIn
 from gateway.identity.failures import SignInFailed, SignInProblem, problem_of
 from gateway.identity.people import Platform
+from gateway.telemetry.logs import get_logger
 
-_log = logging.getLogger("gateway.identity")
+_log = get_logger("gateway.identity")
 
 Asked = Request[Any, Any, Any]
 
@@ -75,7 +75,7 @@ class SignInsByCode:
         except UserRejected:
             raise _told(SignInProblem.CODE) from None
         except ApiError as error:
-            _log.error("no phone number account=%s: %s", one.app.name, error)
+            _log.error("no phone number", account=one.app.name, error=str(error))
             raise _told(problem_of(error)) from None
         view = PhoneView(number.number, number.pure, number.country)
         return Response(view, headers=NO_STORE)

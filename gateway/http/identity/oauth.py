@@ -1,6 +1,5 @@
 """/oauth/{account}/authorize and /callback: to WeChat's page, and back with a session."""
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -19,8 +18,9 @@ from gateway.identity.failures import SignInFailed, SignInProblem
 from gateway.identity.once import ANSWER_SECONDS
 from gateway.identity.states import Begun
 from gateway.identity.web_sign_in import WebSignIn
+from gateway.telemetry.logs import get_logger
 
-_log = logging.getLogger("gateway.identity")
+_log = get_logger("gateway.identity")
 
 Asked = Request[Any, Any, Any]
 
@@ -61,7 +61,7 @@ def oauth_routes(
         except SignInFailed as failed:
             return page(failed.problem, again=_again(sign_in, sign_in.begun(state, cookie)))
         except StoreDown as down:
-            _log.error("nobody can sign in account=%s: %s", sign_in.app.name, down)
+            _log.error("nobody can sign in", account=sign_in.app.name, error=str(down))
             return page(SignInProblem.BUSY, again=_again(sign_in, sign_in.begun(state, cookie)))
         done = cookies.sign_in(state, cookie, _path(sign_in), ANSWER_SECONDS)
         return _lead(signed_in.redirect, cookies.signed_in(signed_in.opened.token, seconds), done)

@@ -7,7 +7,6 @@ Every request to every page behind the proxy comes by here. So it is a plain ASG
 handler makes a request and a response object for each, which takes four times what the rest does.
 """
 
-import logging
 from collections.abc import Collection
 from typing import Final, cast
 from urllib.parse import parse_qs, quote
@@ -21,8 +20,9 @@ from gateway.http.identity.authentication import Authentication
 from gateway.http.identity.navigation import escaped, is_navigation
 from gateway.http.identity.pages import HEADERS
 from gateway.identity.session import Session
+from gateway.telemetry.logs import get_logger
 
-_log = logging.getLogger("gateway.identity")
+_log = get_logger("gateway.identity")
 
 PATH: Final = "/session/verify"
 
@@ -48,7 +48,7 @@ def verify_route(
         try:
             status, fields = await verifier.judge(cast("HTTPScope", scope))
         except StoreDown as down:
-            _log.error("nobody passes: %s", down)
+            _log.error("nobody passes", error=str(down))
             status, fields = 503, [(b"retry-after", b"5")]
         fields += (_NO_STORE, _EMPTY)
         await send({"type": "http.response.start", "status": status, "headers": fields})
@@ -72,7 +72,7 @@ class _Verifier:
         seen = await self._authentication.seen(scope)
         query = _query(scope)
         if not query.keys() <= _ASKED:
-            _log.error("%s is asked for what it does not know; there are: %s", PATH, _KNOWN)
+            _log.error("asked for what it does not know", path=PATH, hint=f"there are: {_KNOWN}")
             return 403, []
         if seen is None:
             way = self._way(scope, query)
