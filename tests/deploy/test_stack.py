@@ -1,11 +1,13 @@
 """The collector's settings and the stack around it: what they name is there."""
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from gateway.telemetry.rendering import EVENT, LEVEL, TIMESTAMP, timestamp
 from tests.deploy.series import OBSERVABILITY, load
 
 COLLECTOR: Final[dict[str, Any]] = load("collector.yaml")
@@ -50,11 +52,14 @@ def test_every_variable_without_a_default_is_explained_and_given_by_the_stack() 
 def test_lines_of_the_gateway_are_read_by_the_names_of_their_fields() -> None:
     operators = COLLECTOR["receivers"]["filelog"]["operators"]
     parser, trace, *others = operators
-    assert parser["timestamp"]["parse_from"] == "attributes.timestamp"
-    assert parser["severity"]["parse_from"] == "attributes.level"
+    assert parser["timestamp"]["parse_from"] == f"attributes.{TIMESTAMP}"
+    assert parser["severity"]["parse_from"] == f"attributes.{LEVEL}"
+    # Go's example of a moment, written as the gateway writes it.
+    moment = datetime(2006, 1, 2, 15, 4, 5, 999_999, tzinfo=UTC).timestamp()
+    assert parser["timestamp"]["layout"].replace("Z07:00", "Z") == timestamp(moment)
     assert trace["trace_id"]["parse_from"] == "attributes.trace_id"
     moved = {one.get("from") for one in others}
-    assert "attributes.event" in moved
+    assert f"attributes.{EVENT}" in moved
     # A line that is no JSON, or lacks a field, passes as it is.
     assert all("if" in one for one in operators)
 
