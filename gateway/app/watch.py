@@ -131,17 +131,18 @@ def _migrations(dsn: str, within: float) -> Read:
 
 def _token(apis: Apis, name: str, app_id: str) -> Read:
     async def read() -> Sequence[Family]:
-        if (failure := apis.of(name).tokens.failure) is not None:
-            raise Problem(str(failure))
         token = await _asked(apis.store.read(app_id))
-        if token is None:
-            # Nothing was called yet.
-            return ()
-        now = time.time()
-        return [
-            _family(instruments.TOKEN_AGE, ((name,), now - token.fetched_at)),
-            _family(instruments.TOKEN_LEFT, ((name,), token.expires_at - now)),
-        ]
+        families: list[Family] = []
+        # There is none before the first call.
+        if token is not None:
+            now = time.time()
+            families = [
+                _family(instruments.TOKEN_AGE, ((name,), now - token.fetched_at)),
+                _family(instruments.TOKEN_LEFT, ((name,), token.expires_at - now)),
+            ]
+        if (failure := apis.of(name).tokens.failure) is not None:
+            raise Problem(str(failure), families)
+        return families
 
     return read
 

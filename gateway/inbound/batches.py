@@ -37,7 +37,7 @@ class BatchConsumer:
         """Empty it until cancelled."""
         while True:
             try:
-                taken = await self._shared.store.take(self.lane, self._shared.name, BATCH)
+                taken = await self._shared.take(self.lane, BATCH)
                 if taken:
                     await self._see_to(taken)
                     continue

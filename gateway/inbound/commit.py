@@ -7,7 +7,6 @@ from typing import Final
 from gateway.errors import StoreDown
 from gateway.inbound.claims import Outcome, Step
 from gateway.inbound.parking import Parking
-from gateway.telemetry.metrics import Metrics
 
 MAX_BATCH: Final = 128
 """Steps in one round trip; more bring little, and make the first ones wait."""
@@ -31,11 +30,8 @@ class GroupCommit:
     process needs no batches: its ``take_step`` is called.
     """
 
-    def __init__(
-        self, commit: Commit, take_step: TakeStep | None = None, metrics: Metrics | None = None
-    ) -> None:
+    def __init__(self, commit: Commit, take_step: TakeStep | None = None) -> None:
         self._commit = commit
-        self._metrics = metrics or Metrics()
         self.take_step = take_step
         """Takes a step without waiting, where the store is in this process; else None."""
         self._waiting: list[_Waiting] = []
@@ -72,8 +68,7 @@ class GroupCommit:
             batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
             settled: list[_Settled] = []
             try:
-                with self._metrics.store_call("commit"):
-                    outcomes = await self._commit([step for step, _ in batch])
+                outcomes = await self._commit([step for step, _ in batch])
             except Exception as error:
                 for _, future in batch:
                     if future is not None:

@@ -76,6 +76,11 @@ class Shared(NamedTuple):
     """Unix seconds."""
     metrics: Metrics
 
+    async def take(self, lane: str, limit: int) -> list[Taken]:
+        """Take up to so many of a lane's entries; raise StoreDown."""
+        with self.metrics.store_call("take"):
+            return await self.store.take(lane, self.name, limit)
+
 
 class Settlement:
     """Says in the store what became of a lane's entries."""
@@ -214,7 +219,7 @@ class Consumer:
         if room <= 0:
             return True
         try:
-            taken = await self._shared.store.take(self.lane, self._shared.name, room)
+            taken = await self._shared.take(self.lane, room)
         except StoreDown as down:
             _log.warning("lane waits", lane=self.lane, error=str(down))
             return False

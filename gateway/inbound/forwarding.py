@@ -67,9 +67,7 @@ class Forwarder:
     async def _step(self) -> float:
         """Forward a batch; return how long to wait for the next one, in seconds."""
         try:
-            taken = await self._shared.store.take(
-                self.lane, self._shared.name, self._publisher.batch
-            )
+            taken = await self._shared.take(self.lane, self._publisher.batch)
         except StoreDown as down:
             _log.warning("lane waits", lane=self.lane, error=str(down))
             return DOWN_SECONDS
@@ -77,6 +75,10 @@ class Forwarder:
             return IDLE_SECONDS
         readable = await self._settlement.readable(taken, outgoing_of, UNREADABLE)
         published = await self._publisher.publish([event for _, event in readable])
+        sink = self.lane.removeprefix("sink.")
+        for result in published:
+            outcome = "ok" if isinstance(result, Accepted) else "failed"
+            self._shared.metrics.sink_events.add((sink, outcome))
         await asyncio.gather(
             *(
                 self._settle(one, result)

@@ -18,6 +18,7 @@ from gateway.outbound.jobs import Closed, Receipt
 from gateway.outbound.receipts import RECEIPTS, receipts_of
 from gateway.protocol.decode import decode
 from gateway.protocol.messages import Message
+from gateway.telemetry.metrics import Metrics
 
 RECEIPT: Final = "receipt"
 """The lane of receipts."""
@@ -52,8 +53,11 @@ def receipt_entry(message: Message, context: Context) -> Entry | None:
 class ReceiptJoiner:
     """Closes jobs by receipts."""
 
-    def __init__(self, closes: Closes, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, closes: Closes, clock: Callable[[], float], metrics: Metrics | None = None
+    ) -> None:
         """``clock`` gives Unix seconds."""
+        self._metrics = metrics or Metrics()
         self._closes = closes
         self._clock = clock
 
@@ -64,7 +68,12 @@ class ReceiptJoiner:
             for one, fields in await settlement.readable(taken, stored_fields, "unreadable")
         ]
         receipts = [*chain.from_iterable(one.receipts for one in told)]
-        known = iter(await self._closes.receive(receipts))
+        closed = await self._closes.receive(receipts)
+        for receipt, job in zip(receipts, closed, strict=True):
+            if job is not None:
+                labels = (receipt.account, receipt.channel.value, receipt.state.value)
+                self._metrics.receipts.add(labels)
+        known = iter(closed)
         known_of = [(one.taken, [*islice(known, len(one.receipts))]) for one in told]
         await asyncio.gather(
             *(self._settle(one, settlement, is_known=None not in found) for one, found in known_of)

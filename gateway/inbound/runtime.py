@@ -140,7 +140,7 @@ class Inbound:
         metrics = metrics or Metrics()
         self._stores = stores
         self._spilling = Spilling(stores.store, stores.spill, keep=terms.keep, metrics=metrics)
-        self._commit = GroupCommit(self._spilling.commit, stores.take_step, metrics)
+        self._commit = GroupCommit(self._spilling.commit, stores.take_step)
         self._outside = outside
         sender = None if outside.people is None else outside.people.sender
         ingest = Ingest(with_upstreams(bot, outside.upstreams), sender, metrics)
@@ -187,7 +187,7 @@ class Inbound:
             self._consume(Archiver(stores.archive, self._shared, terms.archived))
         if outside.pushing is not None:
             replies = LateReplies(outside.pushing.push)
-            receipts = ReceiptJoiner(outside.pushing.closes, time.time)
+            receipts = ReceiptJoiner(outside.pushing.closes, time.time, metrics)
             self._consume(BatchConsumer(CUSTOMER_SERVICE, replies.hand_over, self._shared))
             self._consume(BatchConsumer(RECEIPT, receipts.join, self._shared))
         if outside.people is not None:

@@ -115,7 +115,8 @@ class Spilling:
         """Take the steps; a step that nothing durable takes has a StoreDown for its outcome."""
         if self._claims is None:
             try:
-                return [*await self._store.commit(steps)]
+                with self._metrics.store_call("commit"):
+                    return [*await self._store.commit(steps)]
             except StoreDown as down:
                 self._go_down(down)
         return await self._commit_here(steps)

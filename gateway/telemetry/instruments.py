@@ -84,7 +84,7 @@ MESSAGES: Final = _counter(
     "gateway.messages",
     "message",
     "account type",
-    "Verified deliveries by what they bring, such as TextMessage or Subscribe; repeats included.",
+    "Verified deliveries by what they bring, such as Text or Subscribe; repeats included.",
 )
 DUPLICATES: Final = _counter(
     "gateway.messages.duplicates",
@@ -237,10 +237,11 @@ GAUGE_FAILURES: Final = _counter(
     "gateway.telemetry.unread",
     "failure",
     "component",
-    "Gauges that could not be read, and are missing from a scrape, by who is asked.",
+    "Looks at what was not well, or did not answer, by what was looked at: store, dead_letters, "
+    "push, push_pauses, migrations, token, quota. What it tells may be missing.",
 )
 INFO: Final = _gauge(
-    "gateway.info", "1", "version kernels store", "1; what runs: version, kernels, store."
+    "gateway.info", "{gateway}", "version kernels store", "1; what runs: version, kernels, store."
 )
 ALL: Final = tuple(value for value in globals().values() if isinstance(value, Instrument))
 """Every instrument, in the order in which documents list them."""

@@ -25,6 +25,11 @@ GIVE_UP_SECONDS: Final = 10.0
 class Problem(Exception):
     """A component is not well; the message says how, and what to do about it."""
 
+    def __init__(self, said: str, families: Sequence[Family] = ()) -> None:
+        """``families`` are what can be told of it all the same."""
+        super().__init__(said)
+        self.families = families
+
 
 class Reading(NamedTuple):
     """What was found."""
@@ -74,7 +79,7 @@ class Component:
             async with asyncio.timeout(GIVE_UP_SECONDS):
                 families = await self._read()
         except Problem as problem:
-            self._found = Reading(self.clock(), problem=str(problem))
+            self._found = Reading(self.clock(), problem.families, str(problem))
         except TimeoutError:
             said = f"it has not answered for {GIVE_UP_SECONDS:g} s"
             self._found = Reading(self.clock(), problem=said)
