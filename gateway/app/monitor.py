@@ -73,7 +73,8 @@ class ProcessMonitor:
         store = self._store()
         status, can_take = store["status"], True
         told: dict[str, Any] = {"callbacks": store}
-        for component, reading in await look_at(self._components):
+        looked_at = [one for one in self._components if one.in_health]
+        for component, reading in await look_at(looked_at):
             state = "degraded" if reading.problem else "ok"
             age = round(component.clock() - reading.at, 1)
             told[component.name] = {"status": state, "age_seconds": age}

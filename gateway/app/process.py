@@ -83,7 +83,7 @@ class Process:
         self.monitor = ProcessMonitor(
             self.metrics,
             counting.read,
-            components(settings, stores, records, self.apis),
+            components(settings, stores, self.inbound.lanes, records, self.apis),
             store=self.inbound.status,
             standing_still=self._standing_still,
             about=about(settings),

@@ -1,16 +1,17 @@
 """What is looked at of the stores and accounts of the settings, for metrics and for health."""
 
 import time
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final, TypeVar
 
 from gateway.adapters import migrate
 from gateway.app.api import Apis
 from gateway.errors import ApiError, SettingsError, StoreDown
+from gateway.inbound.ports import LaneStatus
 from gateway.inbound.ports import Wanted as WantedLetters
 from gateway.inbound.runtime import Stores
 from gateway.outbound.endpoints.console import Console
-from gateway.outbound.jobs import DEAD_LETTERS, PATHS, Wanted
+from gateway.outbound.jobs import DEAD_LETTERS, PATHS, Backlog, Channel, Wanted
 from gateway.outbound.ports import JobRecords
 from gateway.settings import Settings
 from gateway.telemetry import instruments
@@ -24,24 +25,32 @@ MIGRATIONS_SECONDS: Final = 60.0
 
 
 def components(
-    settings: Settings, stores: Stores, records: JobRecords | None, apis: Apis
+    settings: Settings,
+    stores: Stores,
+    lanes: Callable[[], Collection[str]],
+    records: JobRecords | None,
+    apis: Apis,
 ) -> list[Component]:
-    """Return what there is to look at."""
-    found = [Component("store", _lanes(stores)), Component("dead_letters", _letters(stores))]
+    """Return what there is to look at; ``lanes`` are those that are told of when empty, too."""
+    given = settings.accounts.items()
+    app_ids = {name: one.app_id for name, one in given if one.app_secret is not None}
+    found = [
+        Component("store", _lanes(stores, lanes)),
+        Component("dead_letters", _letters(stores)),
+    ]
     if records is not None:
-        found.append(Component("push", _backlog(records)))
+        found.append(Component("push", _backlog(records, list(app_ids))))
         found.append(Component("push_pauses", _pauses(apis)))
     if settings.store.postgres_dsn is not None:
         dsn = settings.store.postgres_dsn.get_secret_value()
         read = _migrations(dsn, settings.store.timeout)
         found.append(Component("migrations", read, fresh=MIGRATIONS_SECONDS, needed=True))
-    given = settings.accounts.items()
-    app_ids = {name: one.app_id for name, one in given if one.app_secret is not None}
     for name, app_id in app_ids.items():
         found.append(Component(f"token.{name}", _token(apis, name, app_id)))
     if settings.telemetry.quota_seconds and app_ids:
         read = _quotas(apis, app_ids)
-        found.append(Component("quota", read, fresh=settings.telemetry.quota_seconds))
+        every = settings.telemetry.quota_seconds
+        found.append(Component("quota", read, fresh=every, in_health=False))
     return found
 
 
@@ -57,9 +66,11 @@ async def _asked(awaited: Awaitable[_T]) -> _T:
         raise Problem(str(down)) from None
 
 
-def _lanes(stores: Stores) -> Read:
+def _lanes(stores: Stores, known: Callable[[], Collection[str]]) -> Read:
     async def read() -> Sequence[Family]:
-        lanes = await _asked(stores.store.lanes())
+        found = {one.lane: one for one in await _asked(stores.store.lanes())}
+        empty = {lane: LaneStatus(lane, 0, 0, 0, 0.0) for lane in known()}
+        lanes = (empty | found).values()
         depth = [
             ((one.lane, state), float(getattr(one, state)))
             for one in lanes
@@ -81,9 +92,16 @@ def _letters(stores: Stores) -> Read:
     return read
 
 
-def _backlog(records: JobRecords) -> Read:
+def _backlog(records: JobRecords, accounts: Sequence[str]) -> Read:
+    empty = {
+        (account, channel): Backlog(account, channel, 0, 0, 0, 0, 0.0)
+        for account in accounts
+        for channel in Channel
+    }
+
     async def read() -> Sequence[Family]:
-        backlog = await _asked(records.backlog())
+        found = {(one.account, one.channel): one for one in await _asked(records.backlog())}
+        backlog = (empty | found).values()
         dead = await _asked(records.count(Wanted(states=DEAD_LETTERS)))
         depth = [
             ((one.account, one.channel.value, state), float(getattr(one, state)))

@@ -173,6 +173,7 @@ class Inbound:
             metrics,
         )
         self._concurrency = terms.concurrency
+        self._lanes: list[str] = []
         self._consumers: dict[str, _Consuming] = {}
         self._consuming: list[asyncio.Task[None]] = []
         self.standing_still: list[str] = []
@@ -216,6 +217,7 @@ class Inbound:
 
     def _consume(self, consumer: _Consuming) -> None:
         """Empty a lane from now on, or from the start; not where that is left to others."""
+        self._lanes.append(consumer.lane)
         if self._concurrency == 0:
             return
         self._consumers[consumer.lane] = consumer
@@ -261,6 +263,10 @@ class Inbound:
         if not down and not age:
             return {"status": "ok"}
         return {"status": "degraded", "reason": down, "spilled_age_seconds": round(age, 1)}
+
+    def lanes(self) -> list[str]:
+        """Return the lanes that something may be stored in, whoever empties them."""
+        return [*self._lanes]
 
     def _wake(self) -> None:
         for consumer in self._consumers.values():

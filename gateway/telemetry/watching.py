@@ -55,9 +55,14 @@ class Component:
         *,
         fresh: float = FRESH_SECONDS,
         needed: bool = False,
+        in_health: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``needed`` tells whether nothing can be taken without it."""
+        """``needed`` tells whether nothing can be taken without it.
+
+        What is not ``in_health`` is looked at for metrics only: no probe is to call WeChat.
+        """
+        self.in_health = in_health
         self.name = name
         self.needed = needed
         self.clock = clock

@@ -41,6 +41,8 @@ encoding_aes_key = "{AES_KEY}"
 original_id = "{ACCOUNT_ID}"
 """
 
+READY: Final = "/health/ready"
+
 COMMANDS: Final = {
     "rsgi": ["-m", "gateway", "serve", "tests.e2e.bot:bot", "--port", "{port}"],
     "rsgi-tasks": ["-m", "gateway", "serve", "tests.e2e.bot:bot", "--port", "{port}"],
@@ -153,12 +155,18 @@ def start(
 
 @contextmanager
 def running(
-    kind: str, folder: Path, settings: str = ACCOUNTS, log_format: str = "console"
+    kind: str,
+    folder: Path,
+    settings: str = ACCOUNTS,
+    log_format: str = "console",
+    *,
+    port: int = 0,
+    ready: str = READY,
 ) -> Iterator[Server]:
     """Run a server with these settings; end it, whatever happens."""
-    server = start(kind, folder, settings, log_format=log_format)
+    server = start(kind, folder, settings, port, log_format)
     try:
-        wait_until_ready(server)
+        wait_until_ready(server, ready)
         yield server
     finally:
         if server.process.poll() is None:
@@ -168,22 +176,22 @@ def running(
         server.kill()
 
 
-def wait_until_ready(server: Server) -> None:
+def wait_until_ready(server: Server, path: str = READY) -> None:
     """Wait until it takes callbacks, or entries; fail where it ends instead."""
     until = time.monotonic() + 30
     while time.monotonic() < until:
         if server.process.poll() is not None:
             raise RuntimeError(f"the server ended at start:\n{server.log}")
-        if _is_ready(server):
+        if _is_ready(server, path):
             return
         time.sleep(0.05)
     raise RuntimeError(f"the server was not ready within 30 s:\n{server.log}")
 
 
-def _is_ready(server: Server) -> bool:
+def _is_ready(server: Server, path: str) -> bool:
     if server.kind == "worker":
         return "worker ready" in server.log
     try:
-        return server.ask("GET", "/health/ready")[0] == 200
+        return server.ask("GET", path)[0] == 200
     except OSError:
         return False
