@@ -23,7 +23,7 @@ from gateway.http.api.document import document_route
 from gateway.http.api.operations import OPERATIONS as PUSHING
 from gateway.http.api.routes import Parts, push_router
 from gateway.http.asgi import callback_route
-from gateway.http.callback import CallbackEndpoint
+from gateway.http.callback import CallbackEndpoint, Seen
 from gateway.http.events import events_route
 from gateway.http.health import live_route, monitoring_routes
 from gateway.http.identity.authentication import Authentication
@@ -61,7 +61,7 @@ def create_app(settings: Settings, bot: Bot) -> GatewayApp:
         inbound.deliveries,
         refusals,
         max_body=settings.server.max_body,
-        metrics=process.metrics,
+        seen=Seen(process.metrics, process.tracing),
     )
 
     async def start() -> None:

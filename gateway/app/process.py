@@ -25,6 +25,8 @@ from gateway.inbound.runtime import Inbound, Outside, Pushing, Sink, Terms
 from gateway.kernels import IMPLEMENTATION
 from gateway.settings import Settings
 from gateway.settings.telemetry import split_listen
+from gateway.telemetry.otlp import TelemetryWrong, install, make_traces
+from gateway.telemetry.tracing import Tracing
 
 _DAY: Final = 86_400.0
 
@@ -42,6 +44,10 @@ class Process:
         metrics = counting.metrics
         self.metrics = metrics if settings.telemetry.metrics else None
         """None where nothing is to be counted for anybody."""
+        try:
+            self._traces = make_traces(os.environ, metrics, __version__)
+        except TelemetryWrong as wrong:
+            raise SettingsError(str(wrong)) from None
         self.accounts = make_accounts(settings)
         self.apis = Apis(settings, metrics)
         self.outbound: Outbound | None = None
@@ -90,6 +96,11 @@ class Process:
         )
         self._monitoring = _monitoring(settings, self.monitor)
 
+    @property
+    def tracing(self) -> Tracing | None:
+        """What begins traces; None where OpenTelemetry's variables ask for none."""
+        return None if self._traces is None else self._traces.tracing
+
     def _standing_still(self) -> list[str]:
         outbound = self.outbound
         return [*self.inbound.standing_still, *(outbound.standing_still if outbound else ())]
@@ -105,6 +116,8 @@ class Process:
 
     async def start(self) -> None:
         """Begin to consume and to send."""
+        if self._traces is not None:
+            install(self._traces)
         await self.monitor.start()
         if self._monitoring is not None:
             await self._monitoring.start()
@@ -130,6 +143,8 @@ class Process:
         if self.identities is not None:
             await self.identities.stop()
         await self.apis.close()
+        if self._traces is not None:
+            await asyncio.to_thread(self._traces.close)
 
 
 def about(settings: Settings) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -25,7 +25,9 @@ from gateway.protocol.dedupe import dedupe_key
 from gateway.protocol.query import Query, parse_query, required
 from gateway.protocol.replies import Reply
 from gateway.telemetry.logs import get_logger
+from gateway.telemetry.masking import open_id_hash
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.tracing import MessageTrace, Tracing
 
 _log = get_logger("gateway.callback")
 
@@ -57,6 +59,9 @@ BROKEN: Final = Answer(500, [], b"")
 FAILED: Final = "failed"
 LEFT: Final = "left"
 """Outcomes of callbacks that got a 500; the others are named where they are counted."""
+
+_ROUTE: Final = "/wechat/{account}"
+_SPAN: Final = f"POST {_ROUTE}"
 
 _REFUSALS: Final = {Reason.ACCOUNT: NOT_FOUND, Reason.SIZE: TOO_LARGE}
 """The refusals that are not REFUSED: they tell nothing that a sender could not find out anyway."""
@@ -116,6 +121,15 @@ class Request:
         """Send the answer; it must not wait."""
 
 
+class Seen(NamedTuple):
+    """What is seen of callbacks from outside."""
+
+    metrics: Metrics | None = None
+    """None: nothing is counted."""
+    tracing: Tracing | None = None
+    """None: nothing is traced."""
+
+
 class CallbackEndpoint:
     """Answers the callbacks of all accounts."""
 
@@ -128,9 +142,8 @@ class CallbackEndpoint:
         max_body: int,
         clock: Callable[[], float] = time.time,
         random: Callable[[], bytes] | None = None,
-        metrics: Metrics | None = None,
+        seen: Seen = Seen(),  # noqa: B008  # immutable
     ) -> None:
-        """Without ``metrics`` nothing is counted."""
         self.max_body = max_body
         """Bytes of a body at most."""
         self._accounts = dict(accounts)
@@ -142,7 +155,7 @@ class CallbackEndpoint:
         self._patience = Patience(BODY_SECONDS)
         self.clock = clock
         self.random = random or RandomBlocks()
-        self.metrics = metrics
+        self.metrics, self._tracing = seen
 
     async def answer(self, request: Request) -> None:
         """Answer a request; return when nothing is left to be done for it.
@@ -173,16 +186,14 @@ class CallbackEndpoint:
         if account is None:
             self.refuse(request, Reason.ACCOUNT)
             return
-        outcome = FAILED
+        outcome, delivery = FAILED, None
         try:
             now = self.clock()
             received = receive(account, request.raw_query, body, now)
-            if self.metrics is not None:
-                kind = received.message.__class__.__name__
-                self.metrics.messages.add((account.name, kind))
             if account.is_plain and account.refuse_replays:
                 await self._refuse_replay(account, parse_query(request.raw_query), body)
-            await self._deliveries.answer(_Delivery(self, account, request, received, now))
+            delivery = self._delivery(account, request, received, now)
+            await self._deliveries.answer(delivery)
             outcome = LEFT
         except Refused as refused:
             self.refuse(request, refused.reason)
@@ -202,7 +213,21 @@ class CallbackEndpoint:
         if not request.answered:
             # WeChat tries again.
             request.answer(BROKEN)
+            if delivery is not None and delivery.trace is not None:
+                delivery.trace.end(BROKEN.status)
             self._count(account.name, outcome, request)
+
+    def _delivery(
+        self, account: Account, request: Request, received: Received, now: float
+    ) -> "_Delivery":
+        """Return the delivery of a message that was verified: counted, its trace begun."""
+        if self.metrics is not None:
+            kind = received.message.__class__.__name__
+            self.metrics.messages.add((account.name, kind))
+        delivery = _Delivery(self, account, request, received, now)
+        if self._tracing is not None:
+            delivery.trace = _begin(self._tracing, delivery, request)
+        return delivery
 
     def _verify_url(self, account: Account, request: Request) -> None:
         """Answer the console's URL verification."""
@@ -260,6 +285,7 @@ class _Delivery(Delivery):
         self.attempt = 1
         self.arrived_at = now
         self._trace_id = ""
+        self.trace = None
         self._query = None
         self._endpoint = endpoint
         self._request = request
@@ -303,10 +329,33 @@ class _Delivery(Delivery):
             headers = _JSON
         request.answered = True
         request.send(Answer(200, headers, body))
+        if self.trace is not None:
+            self.trace.end(200)
         metrics = self._endpoint.metrics
         if metrics is not None:
             took = time.monotonic() - request.arrived
             metrics.callbacks.observe((self.account.name, outcome), took)
+
+
+def _begin(tracing: Tracing, delivery: _Delivery, request: Request) -> MessageTrace | None:
+    """Return the trace of a delivery that was verified; None where it is not sampled."""
+    traceparent = request.header("traceparent")
+    began = time.time_ns() - int((time.monotonic() - request.arrived) * 1e9)
+    made = tracing.begin(_SPAN, delivery.trace_id, traceparent, began)
+    if made is not None:
+        message = delivery.message
+        made.span.set_attributes(
+            {
+                "http.request.method": "POST",
+                "http.route": _ROUTE,
+                "gateway.account": delivery.account.name,
+                "gateway.message.id": delivery.key.hex(),
+                "gateway.message.type": type(message).__name__,
+                "gateway.user": open_id_hash(message.from_user_name),
+            }
+        )
+        made.step("verify")
+    return made
 
 
 def _digest(data: bytes) -> bytes:

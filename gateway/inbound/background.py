@@ -11,6 +11,7 @@ from gateway.inbound.ports import Taken
 from gateway.inbound.stored import StoredMessage, store_reply, stored_message
 from gateway.protocol.account import Account
 from gateway.protocol.callback import SUCCESS
+from gateway.telemetry.tracing import CONSUMER, origin_of, span, trace_id_of
 
 
 class Background:
@@ -50,16 +51,22 @@ class Background:
     async def _run(
         self, account: Account, stored: StoredMessage, taken: Taken
     ) -> tuple[Entry, ...]:
+        with span("process background", CONSUMER, origin=origin_of(stored.origin)):
+            return await self._answer(account, stored, taken)
+
+    async def _answer(
+        self, account: Account, stored: StoredMessage, taken: Taken
+    ) -> tuple[Entry, ...]:
         context = Context(
             account,
             stored.raw_query,
-            trace_id=stored.trace_id,
+            trace_id=trace_id_of(stored.origin),
             attempt=taken.deliveries,
             key=stored.key,
         )
         message = stored.message
         reply = await self._ingest.answer(self._ingest.find(message), message, context)
-        return store_reply(account.name, message, reply) if stored.with_reply else ()
+        return store_reply(context, message, reply) if stored.with_reply else ()
 
     async def _resume(
         self, account: Account, stored: StoredMessage, taken: Taken

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 from gateway.errors import BotError
 from gateway.identity.people import Person
 from gateway.protocol.account import Account
+from gateway.telemetry.tracing import MessageTrace, written
 
 
 class Context:
@@ -14,7 +15,7 @@ class Context:
 
     __slots__ = (
         *("_find_sender", "_query", "_sender", "_trace_id"),
-        *("account", "arrived_at", "attempt", "key", "raw_query"),
+        *("account", "arrived_at", "attempt", "key", "raw_query", "trace"),
     )
 
     def __init__(
@@ -37,6 +38,8 @@ class Context:
         """When it arrived, in Unix seconds; 0 for a background handler."""
         self.key = key
         """The message's dedupe key, which all its deliveries have in common."""
+        self.trace: MessageTrace | None = None
+        """The spans of this delivery; None where it is not sampled."""
         self._trace_id = trace_id
         self._query: Mapping[str, str] | None = None
 
@@ -49,6 +52,11 @@ class Context:
         if not self._trace_id:
             self._trace_id = self.find_trace_id()
         return self._trace_id
+
+    @property
+    def origin(self) -> str:
+        """Where what is stored for the message comes from, as tracing's ``written`` writes it."""
+        return self.trace_id if self.trace is None else written(self.trace.span)
 
     def log_fields(self) -> Mapping[str, str]:
         """Return what stands on each log line that is written while the message is handled."""

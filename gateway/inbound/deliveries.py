@@ -211,6 +211,8 @@ class Deliveries:
         claim = Claim(delivery.key, self._owner, entries, reply, again)
         take = self._commit.take_step
         outcome = await self._commit.submit(claim) if take is None else take(claim)
+        if delivery.trace is not None:
+            delivery.trace.step("claim", {"gateway.claim": outcome.state.name.lower()})
         if outcome.state is not _FRESH and not again:
             found = "done" if outcome.state is _DONE else "in_flight"
             self._metrics.duplicates.add((delivery.account.name, found))
@@ -235,7 +237,11 @@ class Deliveries:
         delivery.attempt = run.attempt
         run.handling = True
         try:
-            reply = await self._ingest.answer(match, delivery.message, delivery)
+            if delivery.trace is None:
+                reply = await self._ingest.answer(match, delivery.message, delivery)
+            else:
+                with delivery.trace.handling(match.route.handler.name):
+                    reply = await self._ingest.answer(match, delivery.message, delivery)
             body = delivery.seal(reply)
         except BaseException:
             self._commit.post(Release(delivery.key, self._owner))
@@ -248,7 +254,7 @@ class Deliveries:
             return True
         late: tuple[Entry, ...] = ()
         if self._late_reply is not LateReply.SUCCESS:
-            late = store_reply(delivery.account.name, delivery.message, reply)
+            late = store_reply(delivery, delivery.message, reply)
         outcome = await self._finish_late(Finish(delivery.key, self._owner, body, late))
         run.handling = False
         if outcome.state is not State.DONE:

@@ -10,6 +10,7 @@ import msgspec
 from gateway.errors import PushRefused
 from gateway.inbound.consumer import Settlement
 from gateway.inbound.ports import Taken
+from gateway.inbound.stored import ORIGIN
 from gateway.outbound.jobs import Added, Job
 from gateway.outbound.requests import PushRequest
 
@@ -40,7 +41,9 @@ class LateReplies:
         made: list[tuple[Taken, Job]] = []
         for one, body in await settlement.readable(taken, _decoder.decode, "unreadable"):
             try:
-                made.append((one, self._push.make(_request(one, body))))
+                origin = str(body.pop(ORIGIN, ""))
+                job = self._push.make(_request(one, body))
+                made.append((one, job._replace(trace=origin)))
             except PushRefused as refused:
                 await settlement.bury(one, f"refused: {refused.args[0]}")
         # A reply that was handed over and not taken out of its lane is one job all the same.

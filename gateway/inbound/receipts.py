@@ -19,6 +19,7 @@ from gateway.outbound.receipts import RECEIPTS, receipts_of
 from gateway.protocol.decode import decode
 from gateway.protocol.messages import Message
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.tracing import CONSUMER, origin_of, span
 
 RECEIPT: Final = "receipt"
 """The lane of receipts."""
@@ -73,6 +74,9 @@ class ReceiptJoiner:
             if job is not None:
                 labels = (receipt.account, receipt.channel.value, receipt.state.value)
                 self._metrics.receipts.add(labels)
+                attributes = {"gateway.job.id": job.id, "gateway.outcome": receipt.state.value}
+                with span("receive receipt", CONSUMER, attributes, origin=origin_of(job.trace)):
+                    pass
         known = iter(closed)
         known_of = [(one.taken, [*islice(known, len(one.receipts))]) for one in told]
         await asyncio.gather(

@@ -20,6 +20,9 @@ CUSTOMER_SERVICE: Final = "customer_service"
 """The lane of replies that go to their users as customer-service messages."""
 
 
+ORIGIN: Final = "gateway_origin"
+"""What a stored reply has beside WeChat's own fields: the trace of its message."""
+
 _log = get_logger("gateway.inbound")
 
 
@@ -30,7 +33,8 @@ class StoredMessage(msgspec.Struct, frozen=True, array_like=True):
     """Its dedupe key."""
     fields: dict[str, Any]
     raw_query: bytes
-    trace_id: str
+    origin: str
+    """Its trace, as tracing's ``written`` writes it."""
     late: bool = False
     """Whether an inline handler had it, and may have it still: its claim decides who goes on."""
     with_reply: bool = True
@@ -52,7 +56,7 @@ def store_message(
     delay: float = 0.0,
 ) -> Entry:
     """Return the entry that holds a message."""
-    stored = StoredMessage(key, message.raw, context.raw_query, context.trace_id, late, with_reply)
+    stored = StoredMessage(key, message.raw, context.raw_query, context.origin, late, with_reply)
     try:
         body = msgspec.msgpack.encode(stored)
     except OverflowError:
@@ -91,7 +95,7 @@ def stored_message(entry: Entry) -> StoredMessage:
     return _decoder.decode(entry.body)
 
 
-def store_reply(account: str, message: Message, reply: Reply | None) -> tuple[Entry, ...]:
+def store_reply(context: Context, message: Message, reply: Reply | None) -> tuple[Entry, ...]:
     """Return the entry that sends a reply as a customer-service message; none for no reply."""
     if reply is None:
         return ()
@@ -101,4 +105,5 @@ def store_reply(account: str, message: Message, reply: Reply | None) -> tuple[En
             "a late reply was dropped: only a passive reply can do that", type=type(reply).__name__
         )
         return ()
-    return (Entry(CUSTOMER_SERVICE, account, reply.msg_type, msgspec.json.encode(job)),)
+    body = msgspec.json.encode({**job, ORIGIN: context.origin})
+    return (Entry(CUSTOMER_SERVICE, context.account.name, reply.msg_type, body),)

@@ -14,12 +14,13 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 
 from gateway.backoff import full_jitter
-from gateway.errors import ApiError, Busy, NotSent, Throttled, TokenRejected, Unanswered
+from gateway.errors import ApiError, Busy, NotSent, Rejected, Throttled, TokenRejected, Unanswered
 from gateway.outbound.counted import Calls
 from gateway.outbound.failures import rejection
 from gateway.outbound.multipart import File, encode
 from gateway.outbound.ports import ApiRequest, ApiResponse, StoredToken, Transport
 from gateway.protocol.errcodes import ErrorClass, errcode
+from gateway.telemetry.tracing import CLIENT, span
 
 Answer = dict[str, Any]
 
@@ -188,8 +189,15 @@ class WeChatApi:
         """Send a call once, and count it."""
         began = time.monotonic()
         failure: ApiError | None = None
+        # https://opentelemetry.io/docs/specs/semconv/http/http-spans/; no query: it has the token.
+        attributes = {"http.request.method": call.method, "url.path": call.path}
         try:
-            return read(await self._transport.send(call.request(token)))
+            with span(f"{call.method} {call.path}", CLIENT, attributes) as made:
+                try:
+                    return read(await self._transport.send(call.request(token)))
+                except Rejected as error:
+                    made.set_attribute("wechat.errcode", error.code)
+                    raise
         except ApiError as error:
             failure = error
             raise

@@ -13,6 +13,7 @@ from gateway.outbound.policy import Decision, Terms, Tried, Verdict, before_send
 from gateway.telemetry.logs import get_logger
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.subject import SUBJECT
+from gateway.telemetry.tracing import CONSUMER, origin_of, span
 
 _log = get_logger("gateway.outbound")
 
@@ -60,7 +61,17 @@ class Attempts:
     async def send(self, held: Held) -> Settled:
         """Send a job, unless it is too late for that; return what becomes of it."""
         SUBJECT.set(held)
-        settled, error = await self._send(held)
+        attributes = {
+            "messaging.destination.name": "push",
+            "messaging.operation.name": "process",
+            "gateway.job.id": held.id,
+            "gateway.channel": held.channel.value,
+            "gateway.account": held.account,
+            "gateway.attempt": held.tries + 1,
+        }
+        with span("process push", CONSUMER, attributes, origin=origin_of(held.trace)) as made:
+            settled, error = await self._send(held)
+            made.set_attribute("gateway.outcome", str(settled.attempts[-1].outcome))
         self._count(held, settled, error)
         return settled
 

@@ -10,8 +10,12 @@ from gateway.outbound.ports import JobQueue
 from gateway.outbound.requests import JobMaker, MassTo, PushRequest
 from gateway.outbound.templates import LANGUAGE
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.tracing import PRODUCER, span
 
 STORED_AT_ONCE: Final = 1000
+
+# https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
+_QUEUE: Final = {"messaging.destination.name": "push", "messaging.operation.name": "send"}
 
 
 class Options(TypedDict, total=False):
@@ -121,7 +125,8 @@ class Push:
 
     async def request(self, request: PushRequest) -> str:
         """Queue what is asked for; return its id; raise as ``template`` does."""
-        (added,) = await self.store([self._maker.make(request)])
+        with span("send push", PRODUCER, _QUEUE):
+            (added,) = await self.store([self._maker.make(request)])
         if not added.is_same:
             raise KeyReused(added.id)
         return added.id

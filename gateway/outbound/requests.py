@@ -14,6 +14,7 @@ from gateway.outbound.endpoints import given
 from gateway.outbound.endpoints.messages import MASS_BY_OPEN_ID, MASS_BY_TAG
 from gateway.outbound.jobs import PATHS, Channel, Job, Priority, job_id
 from gateway.outbound.templates import LANGUAGE, MessageTemplate
+from gateway.telemetry.tracing import current_origin
 
 CUSTOM_TYPES: Final = frozenset(
     (
@@ -112,6 +113,7 @@ class JobMaker:
             idempotency_key=request.idempotency_key,
             fingerprint=_fingerprint(request, account),
             batch=batch,
+            trace=current_origin(),
         )
         job = self._filled(job, request, wrong)
         if len(job.body) > MAX_BODY:

@@ -240,7 +240,7 @@ def entries_of(open_id: str) -> list[Entry]:
         store_message(b"k", decode({**fields, "FromUserName": "gh_1", **revoked}), context),
         *outbox.entries(b"k", message, context),
         *outbox.entries(b"k", sent, context),
-        *store_reply(context.account.name, message, TextReply(content="hi")),
+        *store_reply(context, message, TextReply(content="hi")),
     ]
 
 

@@ -30,7 +30,13 @@ from gateway.inbound.consumer import Consumer, Later, Never, Policy, Shared
 from gateway.inbound.ingest import HandlerFailed, Ingest
 from gateway.inbound.ports import Taken
 from gateway.inbound.spilling import Spilling
-from gateway.inbound.stored import BACKGROUND, CUSTOMER_SERVICE, store_message, stored_message
+from gateway.inbound.stored import (
+    BACKGROUND,
+    CUSTOMER_SERVICE,
+    ORIGIN,
+    store_message,
+    stored_message,
+)
 from gateway.protocol.decode import decode
 from gateway.telemetry.metrics import Metrics
 from tests.inbound.driving import TRACE, make_context, registered
@@ -45,7 +51,12 @@ INLINE: Final = b"process1"
 """Who had the message first, by an inline handler."""
 
 MESSAGE: Final = decode(text_document())
-JOB: Final = {"touser": OPEN_ID, "msgtype": "text", "text": {"content": "done"}}
+JOB: Final = {
+    "touser": OPEN_ID,
+    "msgtype": "text",
+    "text": {"content": "done"},
+    ORIGIN: TRACE,
+}
 
 
 def stored(message: Any = MESSAGE, *, late: bool = False, with_reply: bool = True) -> Entry:

@@ -14,7 +14,7 @@ from gateway.inbound import claims, deliveries
 from gateway.inbound.claims import Finish, GiveUp, Outcome, Step
 from gateway.inbound.deliveries import Deliveries, Delivery, LateReply
 from gateway.inbound.ingest import HandlerFailed
-from gateway.inbound.stored import BACKGROUND, CUSTOMER_SERVICE, stored_message
+from gateway.inbound.stored import BACKGROUND, CUSTOMER_SERVICE, ORIGIN, stored_message
 from gateway.protocol.decode import decode
 from tests.inbound.driving import TRACE, make_deliveries, registered
 from tests.support import make_account
@@ -207,6 +207,7 @@ def test_behind_the_last_delivery_the_reply_becomes_a_customer_service_message()
             "touser": "oUser",
             "msgtype": "text",
             "text": {"content": "reply 1"},
+            ORIGIN: TRACE,
         }
         assert handler.runs == 1
 

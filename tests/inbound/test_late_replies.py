@@ -18,6 +18,7 @@ from gateway.outbound.jobs import Added, Ask, Channel, Held, Job, Priority, Stat
 from gateway.outbound.push import Push
 from gateway.outbound.requests import PushRequest
 from gateway.protocol.decode import decode
+from tests.inbound.driving import TRACE, make_context
 from tests.inbound.pushed import Pushed, pushed
 from tests.inbound.whole import play
 from tests.outbound.pool import user
@@ -29,8 +30,8 @@ MESSAGE: Final = decode(text_document(FromUserName=user(1)))
 async def reply(one: Pushed, said: Reply | str = "at last", account: str = "main") -> None:
     """Store a reply that came too late."""
     given = TextReply(said) if isinstance(said, str) else said
-    (entry,) = store_reply(account, MESSAGE, given)
-    await one.store_entry(entry)
+    (entry,) = store_reply(make_context(), MESSAGE, given)
+    await one.store_entry(entry._replace(account=account))
 
 
 async def hand_over(one: Pushed) -> int:
@@ -57,6 +58,8 @@ def test_a_late_reply_is_queued_for_its_user_ahead_of_others(tmp_path: Path) -> 
             (job,) = await held(one)
             said = {"touser": user(1), "msgtype": "text", "text": {"content": "at last"}}
             assert json.loads(job.body) == said
+            # It is part of the trace of the message that it answers.
+            assert (job.trace, record.trace_id) == (TRACE, TRACE)
 
     play(scenario)
 
