@@ -7,6 +7,7 @@ import pytest
 
 from gateway.cli.explain import describe
 from gateway.settings.sections import AccountSettings
+from gateway.telemetry import listing
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -16,6 +17,25 @@ README_ZH = (ROOT / "docs" / "zh" / "README.md").read_text(encoding="utf-8")
 def test_the_list_of_settings_is_what_the_command_prints() -> None:
     """Renew it with: gateway settings > docs/settings.md."""
     assert (ROOT / "docs" / "settings.md").read_text(encoding="utf-8") == describe()
+
+
+def test_the_list_of_metrics_is_what_there_is() -> None:
+    """Renew it with: python -m gateway.telemetry.listing > docs/metrics.md."""
+    assert (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8") == listing.describe()
+
+
+def test_operations_are_told_the_same_in_both_languages() -> None:
+    texts = [
+        (ROOT / "docs" / folder / "operations.md").read_text(encoding="utf-8")
+        for folder in (".", "zh")
+    ]
+    commands = [re.findall(r"^(?:\$ [^#\n]+\S|listen.*)", text, re.MULTILINE) for text in texts]
+    assert commands[0] == commands[1] != []
+    headings = [len(re.findall(r"^## ", text, re.MULTILINE)) for text in texts]
+    assert headings[0] == headings[1]
+    for text, folder in zip(texts, (".", "zh"), strict=True):
+        for target in re.findall(r"\]\(([^)#]+)\)", text):
+            assert (ROOT / "docs" / folder / target).exists(), target
 
 
 @pytest.mark.parametrize("text", [README, README_ZH], ids=["en", "zh"])

@@ -36,7 +36,7 @@ class Apis:
     def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
         """Without ``metrics`` no call is counted for anybody."""
         self._settings = settings
-        self._metrics = metrics or Metrics()
+        self.metrics = metrics or Metrics()
         self.store = make_token_store(settings)
         self.budgets = make_budgets(settings)
         """The limits of calls, and of what is pushed."""
@@ -70,14 +70,14 @@ class Apis:
             )
         transport = self._transport(account.api_url)
         credentials = Credentials(account.app_id, account.app_secret.get_secret_value())
-        calls = Calls(self._metrics, name)
+        calls = Calls(self.metrics, name)
         bare = WeChatApi(transport, None, calls=calls)
         source: Source
         if account.token_source == "stable":  # noqa: S105  # which tokens, no token
             source = StableToken(bare, credentials, time.time)
         else:
             source = PlainToken(bare, credentials)
-        source = CountedSource(source, self._metrics, name)
+        source = CountedSource(source, self.metrics, name)
         tokens = Tokens(account.app_id, source, self.store, clock=time.time)
         rates = {path: Rate(*rate) for path, rate in account.rates.items()}
         limits = CallLimits(name, self.budgets, rates, clock=time.time)

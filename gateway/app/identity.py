@@ -42,6 +42,7 @@ class Identities:
     def __init__(self, settings: Settings, apis: Apis) -> None:
         """Raises SettingsError where there is no secret."""
         secrets = _secrets(settings)
+        self.metrics = apis.metrics
         given = settings.identity
         self.store = make_identity_store(settings)
         self.roles = Roles(given.roles)
@@ -61,7 +62,9 @@ class Identities:
         self._sign_ins = make_sign_in_store(settings)
         self.vault = Vault(key_ring(secrets, "vault"), os.urandom)
         self.tokens = UserTokens(self.store, self.vault, time.time)
-        desk = Desk(self.directory, self.sessions, self._sign_ins, self.vault, time.time)
+        desk = Desk(
+            self.directory, self.sessions, self._sign_ins, self.vault, time.time, apis.metrics
+        )
         states = States(key_ring(secrets, "state"), os.urandom, time.time)
         self.web = {
             name: WebSignIn(

@@ -21,7 +21,9 @@ def make_authentication(settings: Settings, identities: Identities) -> Authentic
     """Return what tells whose a request is."""
     given = settings.identity
     cookies = Cookies(given.cookie, given.cookie_domain, given.secure_cookies, given.same_site)
-    return Authentication(identities.sessions, identities.directory, cookies, time.time)
+    return Authentication(
+        identities.sessions, identities.directory, cookies, time.time, identities.metrics
+    )
 
 
 def web_routes(

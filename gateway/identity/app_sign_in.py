@@ -57,7 +57,7 @@ class AppSignIn:
         Whoever brings it again within a minute gets the same. Raises SignInFailed, and StoreDown.
         """
         key = sha256(f"{self.app.app_id} {code}".encode("utf-8", "replace")).hexdigest()
-        return await self._desk.once(key, code, lambda: self._exchange(code))
+        return await self._desk.once(self.app, key, code, lambda: self._exchange(code))
 
     async def phone(self, session: Session, code: str) -> PhoneNumber:
         """Return the phone number that a user let their mini program have, and keep it sealed.

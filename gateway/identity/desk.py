@@ -19,6 +19,7 @@ from gateway.identity.sessions import Opened, Sessions
 from gateway.identity.states import BEGUN_SECONDS
 from gateway.identity.vault import CannotOpen, Vault
 from gateway.telemetry.logs import get_logger
+from gateway.telemetry.metrics import Metrics
 
 _log = get_logger("gateway.identity")
 
@@ -49,19 +50,30 @@ class Desk:
         sign_ins: SignInStore,
         vault: Vault,
         clock: Callable[[], float],
+        metrics: Metrics | None = None,
     ) -> None:
         """``clock`` gives Unix seconds."""
+        self._metrics = metrics or Metrics()
         self.clock = clock
         self._directory = directory
         self._sessions = sessions
         self._vault = vault
         self._once = Once(sign_ins, BEGUN_SECONDS)
 
-    async def once(self, key: str, code: str, exchange: Exchange) -> Opened:
+    async def once(self, app: App, key: str, code: str, exchange: Exchange) -> Opened:
         """Return what the code of the sign-in ``key`` brings, though many bring it at once.
 
         Raises SignInFailed, and StoreDown.
         """
+        try:
+            opened = await self._done_once(key, code, exchange)
+        except SignInFailed:
+            self._metrics.sign_ins.add((app.name, "refused"))
+            raise
+        self._metrics.sign_ins.add((app.name, "ok"))
+        return opened
+
+    async def _done_once(self, key: str, code: str, exchange: Exchange) -> Opened:
 
         async def answer() -> bytes:
             return self._vault.seal(msgspec.json.encode(await _outcome(exchange)), key)

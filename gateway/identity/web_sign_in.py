@@ -93,7 +93,7 @@ class WebSignIn:
             raise SignInFailed(SignInProblem.STATE)
         if not code:
             raise SignInFailed(SignInProblem.REFUSED)
-        opened = await self._desk.once(state, code, lambda: self._exchange(code))
+        opened = await self._desk.once(self.app, state, code, lambda: self._exchange(code))
         return SignedIn(opened, begun.redirect)
 
     def begun(self, state: str, cookie: str) -> Begun | None:

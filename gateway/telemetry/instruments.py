@@ -212,7 +212,10 @@ SIGN_INS: Final = _counter(
     "gateway.sign_ins", "sign-in", "account outcome", "Users signed in: ok, refused."
 )
 VERIFICATIONS: Final = _counter(
-    "gateway.session.verifications", "request", "outcome", "Answers of /session/verify: ok, none."
+    "gateway.session.verifications",
+    "request",
+    "outcome",
+    "Answers of /session/verify: ok, none (no session), forbidden, failed (a store was down).",
 )
 SPILL_AGE: Final = _gauge(
     "gateway.spill.age",

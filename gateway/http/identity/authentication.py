@@ -21,6 +21,7 @@ from gateway.identity.session import Session
 from gateway.identity.session_tokens import TokenRefused
 from gateway.identity.sessions import Opened, Rights, Seen, Sessions
 from gateway.telemetry.logs import get_logger
+from gateway.telemetry.metrics import Metrics
 
 _log = get_logger("gateway.identity")
 
@@ -32,9 +33,15 @@ class Authentication:
     """Finds sessions by what requests bring."""
 
     def __init__(
-        self, sessions: Sessions, rights: Rights, cookies: Cookies, clock: Callable[[], float]
+        self,
+        sessions: Sessions,
+        rights: Rights,
+        cookies: Cookies,
+        clock: Callable[[], float],
+        metrics: Metrics | None = None,
     ) -> None:
         """``clock`` gives Unix seconds."""
+        self.metrics = metrics or Metrics()
         self.sessions = sessions
         self.cookies = cookies
         self._cookie = cookies.session.encode()

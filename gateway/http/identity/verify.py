@@ -32,6 +32,9 @@ _Query = dict[str, list[str]]
 _ASKED: Final = frozenset(("account", "role", "permission", "sign_in"))
 _KNOWN: Final = ", ".join(sorted(_ASKED))
 
+_OUTCOMES: Final = {200: "ok", 302: "none", 401: "none", 403: "forbidden", 503: "failed"}
+"""What each status is counted as."""
+
 _NO_STORE: Final = (b"cache-control", b"no-store")
 _EMPTY: Final = (b"content-length", b"0")
 _BEARER: Final = (b"www-authenticate", b"Bearer")
@@ -50,6 +53,7 @@ def verify_route(
         except StoreDown as down:
             _log.error("nobody passes", error=str(down))
             status, fields = 503, [(b"retry-after", b"5")]
+        authentication.metrics.verifications.add((_OUTCOMES[status],))
         fields += (_NO_STORE, _EMPTY)
         await send({"type": "http.response.start", "status": status, "headers": fields})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
