@@ -15,12 +15,10 @@ from gateway.outbound.jobs import (
     Wanted,
     first_id_at,
 )
+from gateway.telemetry.tracing import trace_id_of
 
 PRUNED_AT_ONCE: Final = 1000
 """Jobs removed by one statement, so that it is done soon."""
-
-_TRACE_ID: Final = 32
-"""Digits of a trace's id, which a trace begins with."""
 
 _attempts = msgspec.json.Decoder(tuple[Attempt, ...])
 
@@ -70,7 +68,7 @@ def record_of(row: tuple[Any, ...]) -> Record:
         number,
         ended,
         receipt,
-        trace[:_TRACE_ID],
+        trace_id_of(trace),
     )
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from gateway.errors import GatewayError, StoreDown
 from gateway.inbound.consumer import DOWN_SECONDS, IDLE_SECONDS, Settlement, Shared
+from gateway.inbound.outbox import SINK
 from gateway.inbound.ports import Taken
 from gateway.inbound.publishing import (
     Accepted,
@@ -75,7 +76,7 @@ class Forwarder:
             return IDLE_SECONDS
         readable = await self._settlement.readable(taken, outgoing_of, UNREADABLE)
         published = await self._publisher.publish([event for _, event in readable])
-        sink = self.lane.removeprefix("sink.")
+        sink = self.lane.removeprefix(SINK)
         for result in published:
             outcome = "ok" if isinstance(result, Accepted) else "failed"
             self._shared.metrics.sink_events.add((sink, outcome))

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from gateway.outbound.endpoints import messages
+from gateway.telemetry.tracing import trace_id_of
 
 
 class Channel(StrEnum):
@@ -148,7 +149,7 @@ class Held(NamedTuple):
     def log_fields(self) -> Mapping[str, str]:
         """Return what stands on each log line that is written while it is sent."""
         ids = {"account": self.account, "job_id": self.id}
-        return {**ids, "trace_id": self.trace[:32]} if self.trace else ids
+        return {**ids, "trace_id": trace_id_of(self.trace)} if self.trace else ids
 
 
 class Settled(NamedTuple):

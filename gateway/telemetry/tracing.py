@@ -20,7 +20,6 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import (
-    Link,
     NonRecordingSpan,
     Span,
     SpanContext,
@@ -92,17 +91,8 @@ def origin_of(stored: str) -> Context | None:
     match = _STORED.fullmatch(stored)
     if match is None:
         return None
-    return set_span_in_context(NonRecordingSpan(_context(match)))
-
-
-def _context(match: re.Match[str]) -> SpanContext:
-    return SpanContext(int(match[1], 16), int(match[2], 16), True, _SAMPLED)
-
-
-def link_to(stored: str) -> list[Link]:
-    """Return the link to what ``written`` wrote; none where nothing was sampled."""
-    match = _STORED.fullmatch(stored)
-    return [] if match is None else [Link(_context(match))]
+    context = SpanContext(int(match[1], 16), int(match[2], 16), True, _SAMPLED)
+    return set_span_in_context(NonRecordingSpan(context))
 
 
 def trace_id_of(stored: str) -> str:
@@ -129,7 +119,6 @@ def span(
     attributes: Attributes | None = None,
     *,
     origin: Context | None = None,
-    links: list[Link] | None = None,
 ) -> Iterator[Span]:
     """Make a span, current within; nothing where neither ``origin`` nor what is current is sampled.
 
@@ -139,7 +128,7 @@ def span(
     if not around.get_span_context().trace_flags.sampled:
         yield around
         return
-    made = _tracer().start_span(name, origin, kind, attributes, links)
+    made = _tracer().start_span(name, origin, kind, attributes)
     with trace.use_span(
         made, end_on_exit=True, record_exception=False, set_status_on_exception=False
     ):

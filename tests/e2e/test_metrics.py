@@ -2,9 +2,8 @@
 
 import asyncio
 import re
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -18,7 +17,7 @@ from tests.cli.running import Command
 from tests.e2e.platform import PlatformServer, platform
 from tests.e2e.server import Server, running
 from tests.e2e.test_push import CONTENT, SETTINGS, TEMPLATE, user
-from tests.services import free_port
+from tests.services import free_port, wait_until
 from tests.support import fresh_text, make_sender
 
 MESSAGES: Final = 40
@@ -68,14 +67,6 @@ def told(server: Server, name: str, *labels: str) -> Counter[tuple[str, ...]]:
     return found
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for what must come."""
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.1)
-
-
 async def _call(server: Server) -> None:
     sender = make_sender()
     # A connection each, so that all workers have some.
@@ -117,7 +108,10 @@ def test_all_that_is_counted_is_what_the_platform_sent_and_got(
         ("template", "failed"): BLOCKED,
         ("template", "delivered"): PUSHED - BLOCKED,
     }
-    until(lambda: told(server, "gateway_push_receipts_total", "channel", "state") == receipts)
+    wait_until(
+        lambda: told(server, "gateway_push_receipts_total", "channel", "state") == receipts,
+        "the receipts",
+    )
     attempts = told(server, "gateway_push_attempts_total", "account", "outcome", "errcode")
     assert attempts == {("main", "sent", "0"): PUSHED}
     sent = "/cgi-bin/message/template/send"
