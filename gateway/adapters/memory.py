@@ -12,6 +12,7 @@ from gateway.inbound.claims import (
     EntryStep,
     Hold,
     Outcome,
+    Record,
     Retry,
     State,
     Step,
@@ -22,6 +23,7 @@ from gateway.inbound.ports import (
     DeadLetter,
     LaneStatus,
     Taken,
+    Waiting,
     Wanted,
 )
 
@@ -104,11 +106,30 @@ class MemoryStore:
             for lane in sorted({kept.entry.lane for kept in self._entries.values()})
         ]
 
+    async def recall(self, key: bytes) -> Record | None:
+        """Return what is kept of a message."""
+        return self._claims.recall(key, self._clock())
+
+    async def mentioning(self, lane: str, what: bytes, most: int) -> list[Waiting]:
+        """Return the entries that have it in their body."""
+        of_lane = [(id_, kept) for id_, kept in self._entries.items() if kept.entry.lane == lane]
+        return [
+            _waiting(id_, kept, self._clock())
+            for id_, kept in of_lane[:most]
+            if what in kept.entry.body
+        ]
+
     async def ping(self) -> None:
         """Do nothing: memory is there."""
 
     async def close(self) -> None:
         """Do nothing."""
+
+
+def _waiting(id_: str, kept: _Kept, now: float) -> Waiting:
+    is_held = kept.consumer != b"" and kept.due > now
+    due = kept.due if kept.due > now and not is_held else None
+    return Waiting(id_, kept.entry, kept.deliveries, kept.stored_at, is_held, due)
 
 
 def _status(lane: str, kept: list[_Kept], now: float) -> LaneStatus:
@@ -166,4 +187,5 @@ def _is_wanted(letter: DeadLetter, wanted: Wanted) -> bool:
         and letter.reason.startswith(wanted.reason or "")
         and (wanted.before is None or letter.buried_at < wanted.before)
         and (wanted.since is None or letter.buried_at >= wanted.since)
+        and (wanted.mentions is None or wanted.mentions in entry.body)
     )

@@ -58,6 +58,7 @@ _TESTS: Final = {
     "reason": "reason ^@ ${}",
     "before": "buried_at < to_timestamp(${})",
     "since": "buried_at >= to_timestamp(${})",
+    "mentions": "position(${}::bytea IN body) > 0",
 }
 
 _ADD: Final = """
@@ -74,6 +75,10 @@ WITH removed AS (
         ORDER BY received_at LIMIT $2 FOR UPDATE SKIP LOCKED
     ) RETURNING 1
 ) SELECT count(*) FROM removed
+"""
+_WITH_ID: Final = """
+SELECT id, account, kind, open_id, extract(epoch FROM received_at)::float8, document
+FROM gateway_archive WHERE id = $1
 """
 _OF_USER: Final = """
 SELECT id, account, kind, open_id, extract(epoch FROM received_at)::float8, document
@@ -151,6 +156,12 @@ class PostgresArchive:
             every += int(removed)
             if removed < _PRUNED_AT_ONCE:
                 return every
+
+    async def find(self, id_: str) -> Callback | None:
+        """Return the callback with this id."""
+        kept = held(id_)
+        row = await self._link.run(lambda database: database.fetchrow(_WITH_ID, kept))
+        return None if row is None else _callback(*row)
 
     async def of_user(self, account: str, open_id: str, limit: int) -> list[Callback]:
         """Return what a user sent, those received last first."""
@@ -265,7 +276,7 @@ def _meant(wanted: Wanted) -> tuple[str, list[Any]]:
     return " AND ".join(tests) or "true", [_value(value) for value in named.values()]
 
 
-def _value(value: str | float | tuple[str, ...]) -> str | float | list[str]:
+def _value(value: str | float | bytes | tuple[str, ...]) -> str | float | bytes | list[str]:
     if isinstance(value, tuple):
         return [held(one) for one in value]
     return held(value) if isinstance(value, str) else value

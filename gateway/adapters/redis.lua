@@ -59,7 +59,7 @@ rules[1] = function(record, owner, entries, reply, again, resume) -- Claim
   if record[5] ~= '' then return { DONE, record[2], age, record[5] } end
   if held and record[3] ~= owner then return { IN_FLIGHT, record[2], age, '' } end
   if reply ~= '' then
-    record[5] = reply
+    record[5], record[4] = reply, now
   else
     record[3], record[4] = owner, now + lease
   end
@@ -73,7 +73,7 @@ rules[2] = function(record, owner, reply, late) -- Finish
     if record[5] ~= '' then return { DONE, 0, 0, record[5] } end
     return GONE
   end
-  record[3] = ''
+  record[3], record[4] = '', now
   if record[7] then
     record[7] = false
     store(late)

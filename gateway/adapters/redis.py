@@ -4,11 +4,11 @@ The consumers of a lane are a consumer group on a stream; an entry that waits fo
 sorted set beside it. Redis 6.2 or newer.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final, cast
 
 import msgpack
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from gateway.adapters.redis_client import PREFIX, Script, down, open_redis
 from gateway.inbound.claims import (
@@ -21,17 +21,20 @@ from gateway.inbound.claims import (
     Hold,
     Outcome,
     Put,
+    Record,
     Release,
     Renew,
     Retry,
     State,
     Step,
 )
-from gateway.inbound.ports import ENTRY_LEASE_SECONDS, LaneStatus, Taken
+from gateway.inbound.ports import ENTRY_LEASE_SECONDS, LaneStatus, Taken, Waiting
 
 _STATES: Final = tuple(State)
 _MAX_LOOKED_AT: Final = 1000
 """Delayed entries among which the oldest is looked for."""
+_READ_AT_ONCE: Final = 500
+"""Entries of a lane that are looked at in one round trip."""
 ABSENT_SECONDS: Final = 3600.0
 """After which a consumer that holds nothing is forgotten; it may come back."""
 
@@ -95,6 +98,62 @@ class RedisStore:
         held = pending["pending"] if isinstance(pending, dict) else 0
         oldest = now - min(stored) / 1000 if stored else 0.0
         return LaneStatus(lane, length - held, delayed, held, max(0.0, oldest))
+
+    async def recall(self, key: bytes) -> Record | None:
+        """Return what is kept of a message."""
+        try:
+            packed = await self._redis.get(f"{self._prefix}claim:".encode() + key)
+        except (RedisError, OSError) as wrong:
+            raise down(wrong) from None
+        if packed is None:
+            return None
+        first, attempts, owner, lease, reply, stored, given_up = _unpack(packed)
+        return Record(first / 1000, attempts, owner, lease / 1000, reply, stored, given_up)
+
+    async def mentioning(self, lane: str, what: bytes, most: int) -> list[Waiting]:
+        """Return the entries that have it in their body; of those delayed, in any order."""
+        stream, due = f"{self._prefix}lane:{lane}", f"{self._prefix}due:{lane}"
+        found: list[Waiting] = []
+        try:
+            async for id_, fields in self._read(stream, most):
+                entry = _entry(lane, fields[b"e"])
+                if what in entry.body:
+                    found.append(await self._waiting(stream, id_, entry, fields))
+            for member, at in await self._redis.zrange(due, 0, most - 1, withscores=True):
+                _, payload, stored, deliveries = _unpack(member)
+                entry = _entry(lane, payload)
+                if what in entry.body:
+                    at_ = at / 1000
+                    found.append(Waiting("", entry, deliveries, stored / 1000, False, at_))
+        except (RedisError, OSError) as wrong:
+            raise down(wrong) from None
+        return found
+
+    async def _read(
+        self, stream: str, most: int
+    ) -> AsyncIterator[tuple[bytes, dict[bytes, bytes]]]:
+        """Yield the oldest entries of a stream, up to so many."""
+        start, left = "-", most
+        while left > 0:
+            page = await self._redis.xrange(stream, start, count=min(left, _READ_AT_ONCE))
+            for one in page:
+                yield one
+            if len(page) < _READ_AT_ONCE:
+                return
+            left -= len(page)
+            start = f"({page[-1][0].decode()}"
+
+    async def _waiting(
+        self, stream: str, id_: bytes, entry: Entry, fields: dict[bytes, bytes]
+    ) -> Waiting:
+        try:
+            held = await self._redis.xpending_range(stream, "gateway", id_, id_, 1)
+        except ResponseError:
+            # Before anything was taken there is no group yet.
+            held = []
+        times = held[0]["times_delivered"] if held else 0
+        deliveries = int(fields[b"n"]) + times
+        return Waiting(id_.decode(), entry, deliveries, int(fields[b"s"]) / 1000, bool(held))
 
     async def ping(self) -> None:
         """Return if the server takes a write."""

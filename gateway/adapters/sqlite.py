@@ -25,7 +25,7 @@ from gateway.inbound.claims import (
     Step,
     advance,
 )
-from gateway.inbound.ports import ENTRY_LEASE_SECONDS, LaneStatus, Taken
+from gateway.inbound.ports import ENTRY_LEASE_SECONDS, LaneStatus, Taken, Waiting
 
 # Rows of claims come in the order of their first delivery, so that the oldest are found by rowid
 # and no index on time has to be kept.
@@ -65,6 +65,12 @@ _UPDATE = (
     "given_up = ? WHERE id = ?"
 )
 _STORE = "INSERT INTO entries (lane, account, kind, body, stored_at, due) VALUES (?, ?, ?, ?, ?, ?)"
+_MENTIONING = (
+    "SELECT id, lane, account, kind, body, deliveries, stored_at, "
+    "consumer != x'' AND due > :now, CASE WHEN consumer = x'' AND due > :now THEN due END "
+    "FROM (SELECT * FROM entries WHERE lane = :lane ORDER BY id LIMIT :most) "
+    "WHERE instr(body, :what) > 0"
+)
 _PRUNE = "DELETE FROM claims WHERE id IN (SELECT id FROM claims ORDER BY id LIMIT ?) AND first < ?"
 _PRUNED_AT_ONCE: Final = 256
 """Old claims removed for each so many new ones: twice as many, so that removal keeps up."""
@@ -93,6 +99,26 @@ class SqliteStore:
     async def lanes(self) -> list[LaneStatus]:
         """Return the lanes that hold something."""
         return await self._file.run(self._lanes)
+
+    async def recall(self, key: bytes) -> Record | None:
+        """Return what is kept of a message."""
+        oldest = self._clock() - self._keep
+        select = f"{_READ} WHERE key = ? AND first >= ?"
+        row = await self._file.run(
+            lambda database: database.execute(select, (key, oldest)).fetchone()
+        )
+        return None if row is None else Record(*row[2:7], *map(bool, row[7:]))
+
+    async def mentioning(self, lane: str, what: bytes, most: int) -> list[Waiting]:
+        """Return the entries that have it in their body."""
+        given = {"lane": lane, "what": what, "most": most, "now": self._clock()}
+        rows = await self._file.run(
+            lambda database: database.execute(_MENTIONING, given).fetchall()
+        )
+        return [
+            Waiting(str(row[0]), Entry(*row[1:5]), row[5], row[6], bool(row[7]), row[8])
+            for row in rows
+        ]
 
     async def ping(self) -> None:
         """Return if the file can be written."""

@@ -46,6 +46,7 @@ _TESTS: Final = {
     "reason": "substr(CAST(reason AS BLOB), 1, length(:reason)) = :reason",
     "before": "buried_at < :before",
     "since": "buried_at >= :since",
+    "mentions": "instr(body, :mentions) > 0",
 }
 
 _ARCHIVE: Final = """
@@ -64,6 +65,9 @@ _ADD: Final = "INSERT INTO archive VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO
 _PRUNE: Final = (
     "DELETE FROM archive WHERE rowid IN "
     "(SELECT rowid FROM archive WHERE received_at < ? ORDER BY received_at LIMIT ?)"
+)
+_WITH_ID: Final = (
+    "SELECT id, account, kind, open_id, received_at, document FROM archive WHERE id = ?"
 )
 _OF_USER: Final = (
     "SELECT id, account, kind, open_id, received_at, document FROM archive "
@@ -146,10 +150,17 @@ class SqliteArchive:
             if removed < _PRUNED_AT_ONCE:
                 return every
 
+    async def find(self, id_: str) -> Callback | None:
+        """Return the callback with this id."""
+        found = await self._select(_WITH_ID, (id_,))
+        return found[0] if found else None
+
     async def of_user(self, account: str, open_id: str, limit: int) -> list[Callback]:
         """Return what a user sent, those received last first."""
-        given = (account, open_id, limit)
-        rows = await self._file.run(lambda database: database.execute(_OF_USER, given).fetchall())
+        return await self._select(_OF_USER, (account, open_id, limit))
+
+    async def _select(self, statement: str, given: tuple[Any, ...]) -> list[Callback]:
+        rows = await self._file.run(lambda database: database.execute(statement, given).fetchall())
         return [Callback(*row)._replace(document=row[5].encode()) for row in rows]
 
     async def erase(self, account: str, open_id: str) -> int:

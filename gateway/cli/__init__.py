@@ -15,6 +15,7 @@ from gateway.cli.serve import serve
 from gateway.cli.simulate import simulate
 from gateway.cli.templates import templates
 from gateway.cli.token import token
+from gateway.cli.trace import trace
 from gateway.cli.users import users
 from gateway.cli.worker import worker
 from gateway.errors import GatewayError
@@ -32,6 +33,7 @@ def gateway() -> None:
     gateway serve shop.bot:bot          run your bot with the settings in ./gateway.toml
     gateway worker shop.bot:bot         handle its background messages, apart
     gateway inbox status                what waits to be handled, and what failed
+    gateway trace ID                    one message's life: received, answered, pushed, receipt
     gateway push template NAME --to …   send a message to a user; `push batch`: to any number
     gateway push outcomes               what became of those that were sent
     gateway users find --account NAME   who somebody is; `users erase ID`: forget them
@@ -46,7 +48,7 @@ def gateway() -> None:
 
 
 for command in (
-    *(serve, worker, inbox, push, users, migrate, token, templates, simulate),
+    *(serve, worker, trace, inbox, push, users, migrate, token, templates, simulate),
     *(api_key, check, doctor, settings, demo, version),
 ):
     gateway.add_command(command)

@@ -164,7 +164,7 @@ class Record(msgspec.Struct, gc=False):
     attempts: int = 0
     owner: bytes = b""
     lease: float = 0.0
-    """Until when the owner holds it."""
+    """Until when the owner holds it; of a message that nobody holds, when it was answered."""
     reply: bytes = b""
     """The answer to all deliveries; empty while there is none."""
     stored: bool = False
@@ -207,7 +207,7 @@ def _claim(record: Record, step: Claim, now: float) -> _Advanced:
     if held and record.owner != step.owner:
         return Outcome(State.IN_FLIGHT, record.attempts, age), ()
     if step.reply:
-        record.reply = step.reply
+        record.reply, record.lease = step.reply, now
     else:
         record.owner, record.lease = step.owner, now + LEASE_SECONDS
     entries = _once(record, step.entries) if step.entries else ()
@@ -216,14 +216,14 @@ def _claim(record: Record, step: Claim, now: float) -> _Advanced:
     return Outcome(_FRESH, record.attempts, age), entries
 
 
-def _finish(record: Record, step: Finish, _now: float) -> _Advanced:
+def _finish(record: Record, step: Finish, now: float) -> _Advanced:
     if record.reply and not record.given_up:
         return Outcome(State.DONE, reply=record.reply), ()
     if record.owner not in (b"", step.owner):
         # Its lease ran out, and another delivery or a consumer has it. Where nobody has, its claim
         # was made while this store was down, or was lost with it: then the reply is welcome.
         return (Outcome(State.DONE, reply=record.reply) if record.reply else _LOST), ()
-    record.owner = b""
+    record.owner, record.lease = b"", now
     if record.given_up:
         record.given_up = False
         return Outcome(State.DONE, reply=record.reply), step.late
@@ -323,6 +323,11 @@ class Claims:
         if self._records.get(key) is record:
             del self._records[key]
             self._untold.pop(key, None)
+
+    def recall(self, key: bytes, now: float) -> Record | None:
+        """Return what is kept of a message; None where nothing is."""
+        record = self._records.get(key)
+        return None if record is None or record.first + self._keep < now else record
 
     def has_claim(self, key: bytes) -> bool:
         """Tell whether a claim of the message was made here, not in a store that is away."""

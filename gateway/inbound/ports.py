@@ -7,7 +7,7 @@ not at all. Every method raises StoreDown where the store cannot be reached or d
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
-from gateway.inbound.claims import Entry, Outcome, Step
+from gateway.inbound.claims import Entry, Outcome, Record, Step
 
 ENTRY_LEASE_SECONDS: Final = 30.0
 """How long a consumer holds an entry unrenewed; renewed by it while it works (Hold)."""
@@ -22,6 +22,21 @@ class Taken(NamedTuple):
     """How often it was taken, this time included."""
     stored_at: float
     """When it was stored, in Unix seconds."""
+
+
+class Waiting(NamedTuple):
+    """An entry that is in its lane."""
+
+    id: str
+    entry: Entry
+    deliveries: int
+    """How often it was taken."""
+    stored_at: float
+    """Unix seconds."""
+    is_held: bool
+    """Whether a consumer has it."""
+    due: float | None = None
+    """When it may be taken, in Unix seconds, where that time has not come."""
 
 
 class LaneStatus(NamedTuple):
@@ -49,6 +64,12 @@ class Store(Protocol):
 
     async def lanes(self) -> list[LaneStatus]:
         """Return every lane that holds something, by name."""
+
+    async def recall(self, key: bytes) -> Record | None:
+        """Return what is kept of the message with this dedupe key; times are Unix seconds."""
+
+    async def mentioning(self, lane: str, what: bytes, most: int) -> list[Waiting]:
+        """Return the lane's entries whose body has ``what`` in it, of its ``most`` oldest."""
 
     async def ping(self) -> None:
         """Return if the store can take a write."""
@@ -84,6 +105,8 @@ class Wanted(NamedTuple):
     before: float | None = None
     """Buried before this time, in Unix seconds."""
     since: float | None = None
+    mentions: bytes | None = None
+    """What is in its body."""
 
 
 class DeadLetters(Protocol):
@@ -130,6 +153,9 @@ class Archive(Protocol):
 
     async def prune(self, before: float) -> int:
         """Remove those received before this time, Unix seconds; return how many."""
+
+    async def find(self, id_: str) -> Callback | None:
+        """Return the callback with this dedupe key, in hex."""
 
     async def of_user(self, account: str, open_id: str, limit: int) -> list[Callback]:
         """Return what an account's user sent, up to so many, those received last first."""

@@ -132,6 +132,8 @@ def test_what_one_user_sent_is_found_the_latest_first_and_erased(opener: Opener[
         found = await archive.of_user("main", "oErased\0␀", 10)
         assert found == sorted(mine, reverse=True)
         assert await archive.of_user("main", "oErased\0␀", 2) == found[:2]
+        assert await archive.find(mine[1].id) == mine[1]
+        assert await archive.find("nothing\0") is None
         assert await archive.of_user("shop", "oOpenId", 10) == []
         assert await archive.erase("main", "oErased\0␀") == 3
         assert await archive.erase("main", "oErased\0␀") == 0

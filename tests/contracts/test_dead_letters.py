@@ -181,16 +181,18 @@ def test_each_filter_alone_finds_what_it_is_for(opener: Opener[DeadLetters]) -> 
     async def scenario() -> None:
         letters = opener.open()
         await letters.bury([letter(1), letter(2, lane="other", account="shop", kind="Voice")])
-        await letters.bury([letter(3, reason="account: gone")])
+        await letters.bury([letter(3, reason="account: gone", body=b"\0\xffkey\0")])
         found = {
             wanted: [int(one.id[-1]) for one in await letters.find(wanted, 9)]
             for wanted in (
                 *(Wanted(lane="other"), Wanted(account="shop"), Wanted(kind="Voice")),
                 *(Wanted(reason="account"), Wanted(reason=""), Wanted(ids=("background/00003",))),
                 *(Wanted(before=NOW + 2), Wanted(since=NOW + 2), Wanted(ids=())),
+                *(Wanted(mentions=b"\xffkey"), Wanted(mentions=b"\x01\x02")),
             )
         }
-        assert [*found.values()] == [[2], [2], [2], [3], [1, 2, 3], [3], [1], [2, 3], []]
+        by_entry, by_burial = [[2], [2], [2], [3], [1, 2, 3], [3]], [[1], [2, 3], []]
+        assert [*found.values()] == [*by_entry, *by_burial, [3], [1, 2]]
 
     opener.play(scenario)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -503,6 +504,90 @@ class TestEntries:
             )
             bodies = [one.entry.body for some in taken for one in some]
             assert len(bodies) == len(set(bodies)) == 60
+
+        stores.play(scenario)
+
+
+class TestLookingBack:
+    """What is kept of a message, to whoever asks for it by its key."""
+
+    def test_a_message_is_recalled_as_it_stands(self, stores: Stores) -> None:
+        async def scenario() -> None:
+            store, began = stores.open(), time.time() - 0.01
+            assert await store.recall(b"k") is None
+            await states(store, Claim(b"k", A), Claim(b"k", B))
+            record = await store.recall(b"k")
+            assert record is not None
+            assert (record.attempts, record.owner, record.reply) == (2, A, b"")
+            assert began <= record.first <= time.time()
+            assert record.lease > record.first + 1
+            assert await store.recall(b"other") is None
+
+        stores.play(scenario)
+
+    @pytest.mark.parametrize(
+        "last",
+        [
+            [Claim(b"k", A, reply=b"success")],
+            [Claim(b"k", A), Finish(b"k", A, b"success")],
+            [Claim(b"k", A), GiveUp(b"k", b"success", ENTRY), Finish(b"k", A, b"late")],
+        ],
+        ids=["at once", "finished", "late"],
+    )
+    def test_of_what_was_answered_it_is_known_when(
+        self, stores: Stores, last: list[ClaimStep]
+    ) -> None:
+        async def scenario() -> None:
+            store = stores.open()
+            for one in last:
+                await step(store, one)
+            record = await store.recall(b"k")
+            assert record is not None
+            assert (record.owner, record.reply, record.given_up) == (b"", b"success", False)
+            assert record.first <= record.lease <= time.time() + 0.01
+
+        stores.play(scenario)
+
+    def test_what_is_answered_before_it_is_handled_is_recalled_as_that(
+        self, stores: Stores
+    ) -> None:
+        async def scenario() -> None:
+            store = stores.open()
+            await states(store, Claim(b"k", A), GiveUp(b"k", b"success", ENTRY))
+            record = await store.recall(b"k")
+            assert record is not None
+            assert (record.owner, record.given_up) == (A, True)
+
+        stores.play(scenario)
+
+    def test_entries_are_found_by_what_is_in_them(self, stores: Stores) -> None:
+        async def scenario() -> None:
+            store = stores.open()
+            others = [ENTRY._replace(body=b"%d" % number) for number in range(700)]
+            wanted = ENTRY._replace(body=b"a\x00\xffz")
+            late = wanted._replace(delay=60.0)
+            await put(store, *others, wanted, late, wanted._replace(lane="elsewhere"))
+            found = await store.mentioning(ENTRY.lane, b"\x00\xff", 2000)
+            assert [(one.entry, one.deliveries, one.is_held) for one in found] == [
+                (wanted, 0, False),
+                (wanted, 0, False),
+            ]
+            now, later = found
+            assert now.due is None
+            assert later.due is not None
+            assert 50 < later.due - later.stored_at <= 60.1
+            assert await store.mentioning(ENTRY.lane, b"\x00\xff", 600) in ([], [later])
+            assert await store.mentioning("none", b"\x00\xff", 600) == []
+
+        stores.play(scenario)
+
+    def test_of_an_entry_that_is_handled_it_is_told_that_it_is(self, stores: Stores) -> None:
+        async def scenario() -> None:
+            store = stores.open()
+            await put(store, ENTRY)
+            await store.take(ENTRY.lane, A, 1)
+            (one,) = await store.mentioning(ENTRY.lane, b"body", 10)
+            assert (one.deliveries, one.is_held, one.due) == (1, True, None)
 
         stores.play(scenario)
 

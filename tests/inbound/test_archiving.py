@@ -62,6 +62,10 @@ class Shelf:
         self.pruned.append(before)
         return 0
 
+    async def find(self, id_: str) -> Callback | None:
+        """Give nothing: the archiver does not ask."""
+        raise NotImplementedError
+
     async def of_user(self, account: str, open_id: str, limit: int) -> list[Callback]:
         """Give nothing: the archiver does not ask."""
         raise NotImplementedError
