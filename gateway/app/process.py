@@ -26,6 +26,8 @@ from gateway.kernels import IMPLEMENTATION
 from gateway.settings import Settings
 from gateway.settings.telemetry import split_listen
 from gateway.telemetry.otlp import TelemetryWrong, install, make_traces
+from gateway.telemetry.tap import TAP
+from gateway.telemetry.tap_socket import TapSocket
 from gateway.telemetry.tracing import Tracing
 
 _DAY: Final = 86_400.0
@@ -95,6 +97,7 @@ class Process:
             about=about(settings),
         )
         self._monitoring = _monitoring(settings, self.monitor)
+        self._tap = TapSocket(TAP, settings.telemetry.tail, name.hex())
 
     @property
     def tracing(self) -> Tracing | None:
@@ -121,6 +124,7 @@ class Process:
         await self.monitor.start()
         if self._monitoring is not None:
             await self._monitoring.start()
+        await self._tap.start()
         if self.identities is not None:
             await self.identities.start()
         await self.inbound.start()
@@ -137,6 +141,7 @@ class Process:
             await self.outbound.close()
         if self._monitoring is not None:
             await self._monitoring.close()
+        await self._tap.close()
         await self.monitor.close()
         if self._personal is not None:
             await self._personal.close()

@@ -13,6 +13,7 @@ from gateway.cli.migrate import migrate
 from gateway.cli.push import push
 from gateway.cli.serve import serve
 from gateway.cli.simulate import simulate
+from gateway.cli.tail import tail
 from gateway.cli.templates import templates
 from gateway.cli.token import token
 from gateway.cli.trace import trace
@@ -33,6 +34,7 @@ def gateway() -> None:
     gateway serve shop.bot:bot          run your bot with the settings in ./gateway.toml
     gateway worker shop.bot:bot         handle its background messages, apart
     gateway inbox status                what waits to be handled, and what failed
+    gateway tail                        what happens, as it happens
     gateway trace ID                    one message's life: received, answered, pushed, receipt
     gateway push template NAME --to …   send a message to a user; `push batch`: to any number
     gateway push outcomes               what became of those that were sent
@@ -48,7 +50,7 @@ def gateway() -> None:
 
 
 for command in (
-    *(serve, worker, trace, inbox, push, users, migrate, token, templates, simulate),
+    *(serve, worker, tail, trace, inbox, push, users, migrate, token, templates, simulate),
     *(api_key, check, doctor, settings, demo, version),
 ):
     gateway.add_command(command)

@@ -27,6 +27,7 @@ from gateway.protocol.replies import Reply
 from gateway.telemetry.logs import get_logger
 from gateway.telemetry.masking import open_id_hash
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.tap import TAP, Happening
 from gateway.telemetry.tracing import MessageTrace, Tracing
 
 _log = get_logger("gateway.callback")
@@ -216,6 +217,8 @@ class CallbackEndpoint:
             if delivery is not None and delivery.trace is not None:
                 delivery.trace.end(BROKEN.status)
             self._count(account.name, outcome, request)
+            if TAP.is_open and delivery is not None:
+                TAP.tell(delivery.happening(outcome))
 
     def _delivery(
         self, account: Account, request: Request, received: Received, now: float
@@ -248,6 +251,8 @@ class CallbackEndpoint:
         request.answer(_REFUSALS.get(reason, REFUSED))
         if self.metrics is not None:
             self.metrics.refusals.add((name, reason.value))
+        if TAP.is_open:
+            TAP.tell(Happening("refused", name, outcome=reason.value))
         self._count(name, "refused", request)
 
     def _count(self, account: str, outcome: str, request: Request) -> None:
@@ -335,6 +340,14 @@ class _Delivery(Delivery):
         if metrics is not None:
             took = time.monotonic() - request.arrived
             metrics.callbacks.observe((self.account.name, outcome), took)
+        if TAP.is_open:
+            TAP.tell(self.happening(outcome))
+
+    def happening(self, outcome: str) -> Happening:
+        """Return that it was answered so."""
+        message, took = self.message, time.monotonic() - self._request.arrived
+        kind, user, id_ = type(message).__name__, message.from_user_name, self.key.hex()
+        return Happening("callback", self.account.name, kind, user, id_, outcome, took)
 
 
 def _begin(tracing: Tracing, delivery: _Delivery, request: Request) -> MessageTrace | None:

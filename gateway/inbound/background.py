@@ -1,5 +1,6 @@
 """Background handling: a stored message is given to its handler, what it returns to its user."""
 
+import time
 from collections.abc import Mapping
 
 from gateway.inbound.claims import LEASE_SECONDS, Claim, Entry, Finish, Release, State
@@ -11,6 +12,7 @@ from gateway.inbound.ports import Taken
 from gateway.inbound.stored import StoredMessage, store_reply, stored_message
 from gateway.protocol.account import Account
 from gateway.protocol.callback import SUCCESS
+from gateway.telemetry.tap import TAP, Happening
 from gateway.telemetry.tracing import CONSUMER, origin_of, span, trace_id_of
 
 
@@ -64,8 +66,12 @@ class Background:
             attempt=taken.deliveries,
             key=stored.key,
         )
-        message = stored.message
+        message, began = stored.message, time.monotonic()
         reply = await self._ingest.answer(self._ingest.find(message), message, context)
+        if TAP.is_open:
+            took, id_ = time.monotonic() - began, stored.key.hex()
+            user, kind = message.from_user_name, type(message).__name__
+            TAP.tell(Happening("handled", account.name, kind, user, id_, "ok", took))
         return store_reply(context, message, reply) if stored.with_reply else ()
 
     async def _resume(

@@ -17,6 +17,7 @@ from gateway.inbound.commit import GroupCommit
 from gateway.inbound.ports import ENTRY_LEASE_SECONDS, DeadLetter, DeadLetters, Store, Taken
 from gateway.telemetry.logs import get_logger
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.tap import TAP, Happening
 
 _log = get_logger("gateway.inbound")
 
@@ -106,6 +107,8 @@ class Settlement:
             return
         pause = floor + policy.pause(taken.deliveries, self._shared.random())
         self._shared.metrics.lane_retries.add((self._lane,))
+        if TAP.is_open:
+            TAP.tell(self._happening("retried", taken, reason))
         _log.warning(
             "entry is tried again",
             lane=self._lane,
@@ -116,8 +119,15 @@ class Settlement:
         )
         await self._commit(Retry(self._lane, taken.id, pause, taken.deliveries), taken)
 
+    def _happening(self, what: str, taken: Taken, reason: str) -> Happening:
+        entry = taken.entry
+        id_ = f"{self._lane}/{taken.id}"
+        return Happening(what, entry.account, entry.kind, id=id_, detail=reason)
+
     async def bury(self, taken: Taken, reason: str) -> None:
         """Make an entry a dead letter."""
+        if TAP.is_open:
+            TAP.tell(self._happening("buried", taken, reason))
         letter = DeadLetter(
             f"{self._lane}/{taken.id}",
             taken.entry,

@@ -12,11 +12,13 @@ from gateway.inbound.publishing import (
     Accepted,
     Later,
     Never,
+    Outgoing,
     Published,
     Publisher,
     outgoing_of,
 )
 from gateway.telemetry.logs import get_logger
+from gateway.telemetry.tap import TAP, Happening
 
 _log = get_logger("gateway.inbound")
 
@@ -80,6 +82,9 @@ class Forwarder:
         for result in published:
             outcome = "ok" if isinstance(result, Accepted) else "failed"
             self._shared.metrics.sink_events.add((sink, outcome))
+        if TAP.is_open:
+            for (one, event), result in zip(readable, published, strict=True):
+                TAP.tell(_happening(sink, one, event, result))
         await asyncio.gather(
             *(
                 self._settle(one, result)
@@ -107,3 +112,13 @@ class Forwarder:
                     await self._settlement.bury(taken, f"{reason}; tried for three days")
                 else:
                     await self._settlement.failed(taken, reason, retry_after)
+
+
+def _happening(sink: str, taken: Taken, event: Outgoing, result: Published) -> Happening:
+    outcome = type(result).__name__.lower()
+    entry, detail = taken.entry, f"to {sink}"
+    if not isinstance(result, Accepted):
+        detail = f"{detail}: {result.reason}"
+    return Happening(
+        "forwarded", entry.account, entry.kind, id=event.id, outcome=outcome, detail=detail
+    )

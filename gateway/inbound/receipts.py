@@ -19,6 +19,7 @@ from gateway.outbound.receipts import RECEIPTS, receipts_of
 from gateway.protocol.decode import decode
 from gateway.protocol.messages import Message
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.tap import TAP, Happening
 from gateway.telemetry.tracing import CONSUMER, origin_of, span
 
 RECEIPT: Final = "receipt"
@@ -74,6 +75,8 @@ class ReceiptJoiner:
             if job is not None:
                 labels = (receipt.account, receipt.channel.value, receipt.state.value)
                 self._metrics.receipts.add(labels)
+                if TAP.is_open:
+                    TAP.tell(_happening(receipt, job))
                 attributes = {"gateway.job.id": job.id, "gateway.outcome": receipt.state.value}
                 with span("receive receipt", CONSUMER, attributes, origin=origin_of(job.trace)):
                     pass
@@ -89,3 +92,9 @@ class ReceiptJoiner:
             await settlement.done(taken)
         else:
             await settlement.postpone(taken, min(max(age, 0.5), LOOK_SECONDS))
+
+
+def _happening(receipt: Receipt, job: Closed) -> Happening:
+    channel, outcome = receipt.channel.value, receipt.state.value
+    told = (job.id, outcome, None, receipt.reason)
+    return Happening("receipt", receipt.account, channel, receipt.open_id, *told)

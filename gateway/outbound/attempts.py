@@ -8,11 +8,20 @@ from gateway.errors import ApiError, StoreDown, Unanswered, place_of
 from gateway.outbound.api import Retries
 from gateway.outbound.counted import UNANSWERED, code_of
 from gateway.outbound.gates import Gates, Route
-from gateway.outbound.jobs import KEEPS_APART, Attempt, Held, Lane, Settled, State
+from gateway.outbound.jobs import (
+    KEEPS_APART,
+    Attempt,
+    Held,
+    Lane,
+    Settled,
+    State,
+    recipient,
+)
 from gateway.outbound.policy import Decision, Terms, Tried, Verdict, before_sending, next_step
 from gateway.telemetry.logs import get_logger
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.subject import SUBJECT
+from gateway.telemetry.tap import TAP, Happening
 from gateway.telemetry.tracing import CONSUMER, origin_of, span
 
 _log = get_logger("gateway.outbound")
@@ -73,6 +82,8 @@ class Attempts:
             settled, error = await self._send(held)
             made.set_attribute("gateway.outcome", str(settled.attempts[-1].outcome))
         self._count(held, settled, error)
+        if TAP.is_open:
+            TAP.tell(_happening(held, settled.attempts[-1]))
         return settled
 
     def _count(self, held: Held, settled: Settled, error: ApiError | None) -> None:
@@ -171,6 +182,12 @@ class Attempts:
             # Whoever waited for a quota was not tried, and waits with those that were not.
             lane=held.lane if decision.verdict is Verdict.DEFER else Lane.RETRY,
         )
+
+
+def _happening(held: Held, attempt: Attempt) -> Happening:
+    channel, outcome = held.channel.value, str(attempt.outcome)
+    user, took, reason = recipient(held.body), attempt.seconds, attempt.reason
+    return Happening("attempt", held.account, channel, user, held.id, outcome, took, reason)
 
 
 def _tried(held: Held, error: ApiError | None = None, began: float = 0.0) -> Tried:

@@ -286,6 +286,22 @@ class Backlog(NamedTuple):
     """Seconds since the oldest that may be sent now might have been; 0 where there is none."""
 
 
+class _Sent(msgspec.Struct):
+    touser: str | list[str] = ""
+
+
+_sent = msgspec.json.Decoder(_Sent)
+
+
+def recipient(body: bytes) -> str:
+    """Return the open id that a job's body is for; empty where that is not one user."""
+    try:
+        touser = _sent.decode(body).touser
+    except msgspec.DecodeError:
+        return ""
+    return touser if isinstance(touser, str) else ""
+
+
 def job_id(now: float, random: bytes) -> str:
     """Return an id that later ones come behind: a UUID of version 7 (RFC 9562).
 

@@ -10,6 +10,7 @@ from gateway.outbound.ports import JobQueue
 from gateway.outbound.requests import JobMaker, MassTo, PushRequest
 from gateway.outbound.templates import LANGUAGE
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.tap import TAP, Happening
 from gateway.telemetry.tracing import PRODUCER, span
 
 STORED_AT_ONCE: Final = 1000
@@ -142,6 +143,9 @@ class Push:
         for job, one in zip(jobs, added, strict=True):
             if one.is_new:
                 self._metrics.push_queued.add((job.account, job.channel.value))
+                if TAP.is_open:
+                    named = job.template or job.channel.value
+                    TAP.tell(Happening("queued", job.account, named, job.open_id, job.id))
         self._on_stored()
         return added
 

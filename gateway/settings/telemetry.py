@@ -4,6 +4,8 @@ Those are OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_TRACES_SAMPLER and so on
 (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/).
 """
 
+from pathlib import Path
+
 from pydantic import Field, field_validator
 
 from gateway.settings.sections import Section
@@ -22,6 +24,10 @@ class TelemetrySettings(Section):
     quota_seconds: float = Field(default=600.0, ge=0, le=86_400)
     """How often WeChat is asked, at most, how many calls are left of each account's sending; only
     while somebody reads the metrics. 0: never."""
+
+    tail: Path = Path("var/tail")
+    """Folder where each process lets `gateway tail` look on, by a socket that the gateway's own
+    user alone may open. Nothing is made for it while nobody does."""
 
     @field_validator("listen")
     @classmethod

@@ -38,7 +38,7 @@ def test_the_commands_are_those_that_were_promised() -> None:
         *(("push", "dead-letters", name) for name in ("list", "show", "retry", "discard")),
         *(("users", name) for name in people.split()),
         *(("token", name) for name in ("status", "refresh")),
-        *(("trace",), ("api-key",), ("api-key", "new")),
+        *(("tail",), ("trace",), ("api-key",), ("api-key", "new")),
         *(("templates", name) for name in ("check", "preview", "show")),
     }
 
