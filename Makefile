@@ -46,6 +46,7 @@ bench: $(DEV_STAMP) bench-micro ## Measure: kernels, and side by side with other
 	$(BIN)/python -m bench.load
 	$(BIN)/python -m bench.push --json bench/results/push.json
 	$(BIN)/python -m bench.identity --json bench/results/identity.json
+	$(BIN)/python -m bench.telemetry
 
 bench-micro: $(DEV_STAMP) ## Measure the kernels and the whole pure path only
 	$(BIN)/python -m bench.micro

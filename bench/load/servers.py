@@ -360,6 +360,11 @@ class Server:
         """Its first process, whose group all of them are in."""
         return self._process.pid
 
+    @property
+    def directory(self) -> Path:
+        """Where it runs, with its settings in gateway.toml."""
+        return self._directory
+
     def cpu_clock(self) -> Callable[[], float | None]:
         """Make a clock of the CPU seconds all its present processes have taken."""
         processes = processes_of_group(self._process.pid)

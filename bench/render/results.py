@@ -31,6 +31,9 @@ from bench.queue.report import markdown_tables as queue_tables
 from bench.render.refusal import CannotRender
 from bench.startup.report import markdown_table as startup_table
 from bench.startup.report import summaries_of as startups_of
+from bench.telemetry.report import describe as describe_telemetry
+from bench.telemetry.report import goal_lines as telemetry_goals
+from bench.telemetry.report import markdown_table as telemetry_table
 from bench.workers.report import markdown_table as workers_table
 from bench.workers.report import summaries_of as workers_of
 
@@ -260,6 +263,20 @@ class Workers(Result):
         return workers_table(workers_of(self.document))
 
 
+class Telemetry(Result):
+    """What it costs to be seen."""
+
+    @property
+    def table(self) -> str:
+        """All rows."""
+        return telemetry_table(self.document)
+
+    @property
+    def lines(self) -> str:
+        """How the numbers came about, and what was wanted, a line each."""
+        return "\n".join([*describe_telemetry(self.document), *telemetry_goals(self.document)])
+
+
 class Push(Result):
     """Sends a second."""
 
@@ -334,6 +351,7 @@ _OPTIONAL: Final[Mapping[str, Callable[[Path], Result]]] = {
     "push": Push,
     "queue": Queue,
     "identity": Identity,
+    "telemetry": Telemetry,
 }
 """Those whose sections templates leave out where they are None."""
 
