@@ -57,6 +57,7 @@ COMMANDS: Final = {
     "shop": ["-m", "gateway", "serve", "shop:bot", "--port", "{port}"],
     "migrate": ["-m", "gateway", "migrate"],
     "worker": ["-m", "gateway", "worker", "tests.e2e.bot:bot"],
+    "shop-worker": ["-m", "gateway", "worker", "shop:bot"],
     "asgi": [
         *("-m", "granian", "--interface", "asgi", "--factory", "--port", "{port}"),
         "gateway.app:create_app_from_environment",
@@ -189,7 +190,7 @@ def wait_until_ready(server: Server, path: str = READY) -> None:
 
 
 def _is_ready(server: Server, path: str) -> bool:
-    if server.kind == "worker":
+    if server.kind.endswith("worker"):
         return "worker ready" in server.log
     try:
         return server.ask("GET", path)[0] == 200

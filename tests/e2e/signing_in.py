@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 
 from tests.contracts.records import migrated
 from tests.e2e.platform import PlatformServer, platform
-from tests.e2e.server import Server, start, wait_until_ready
+from tests.e2e.server import READY, Server, start, wait_until_ready
 from tests.services import free_port, postgres_server, redis_server
 from tests.support import AES_KEY, APP_ID, TOKEN
 
@@ -181,12 +181,12 @@ class Place:
         """Where the gateway is."""
         return self.server.url
 
-    def restart(self) -> None:
-        """Kill the gateway, and start it as it was."""
+    def restart(self, ready: str = READY) -> None:
+        """Kill the gateway, and start it as the settings have it now."""
         self.server.kill()
         settings = (self.folder / "gateway.toml").read_text(encoding="utf-8")
         self.server = start(self.server.kind, self.folder, settings, self.server.port)
-        wait_until_ready(self.server)
+        wait_until_ready(self.server, ready)
 
     def browser(self) -> Browser:
         """Return one that was nowhere yet."""

@@ -13,6 +13,7 @@ import pytest
 
 from gateway.telemetry.masking import open_id_hash
 from tests.e2e.server import ROOT
+from tests.e2e.tailing import looked_on
 from tests.e2e.test_background import _until
 from tests.e2e.test_push import user
 from tests.e2e.test_traces import World
@@ -43,22 +44,13 @@ def tail(world: World, *arguments: str) -> Iterator[list[dict[str, Any]]]:
         )
     told: list[dict[str, Any]] = []
     try:
-        _until(lambda: _connections(world) >= 2)
+        _until(lambda: looked_on(world.folder) >= 2)
         yield told
         assert looking.wait(30) == 0
     finally:
         looking.kill()
         looking.communicate()
     told += [json.loads(line) for line in output.read_text("utf-8").splitlines()]
-
-
-def _connections(world: World) -> int:
-    """Return how many look on at the processes of the folder, each at each."""
-    table = Path("/proc/net/unix").read_text("utf-8")
-    # An accepted connection has the path of its socket's listener; that has the flag of one.
-    lines = [line.split() for line in table.splitlines() if "tail/" in line]
-    names = {path.stem for path in (world.folder / "var" / "tail").glob("*.sock")}
-    return sum(line[3] != "00010000" and Path(line[7]).stem in names for line in lines)
 
 
 def test_what_happens_in_all_processes_is_told_as_asked_for(world: World) -> None:
