@@ -16,6 +16,8 @@ class Counting(NamedTuple):
     metrics: Metrics
     read: Callable[[], list[Values]]
     """Returns what all processes counted that share it."""
+    folder: Path | None
+    """Where they share it; None where this one counts for itself."""
 
 
 def make_counting() -> Counting:
@@ -23,6 +25,6 @@ def make_counting() -> Counting:
     folder = os.environ.get(CELLS_VARIABLE)
     if folder is None:
         cells = Cells.alone()
-        return Counting(Metrics(cells), cells.read)
+        return Counting(Metrics(cells), cells.read, None)
     shared = SharedCells(Path(folder))
-    return Counting(Metrics(shared.own), shared.read)
+    return Counting(Metrics(shared.own), shared.read, Path(folder))

@@ -25,7 +25,9 @@ from gateway.inbound.runtime import Inbound, Outside, Pushing, Sink, Terms
 from gateway.kernels import IMPLEMENTATION
 from gateway.settings import Settings
 from gateway.settings.telemetry import split_listen
-from gateway.telemetry.otlp import TelemetryWrong, install, make_traces
+from gateway.telemetry.otlp import TelemetryWrong
+from gateway.telemetry.otlp_metrics import make_metrics_export
+from gateway.telemetry.otlp_traces import install, make_traces
 from gateway.telemetry.tap import TAP
 from gateway.telemetry.tap_socket import TapSocket
 from gateway.telemetry.tracing import Tracing
@@ -48,6 +50,9 @@ class Process:
         """None where nothing is to be counted for anybody."""
         try:
             self._traces = make_traces(os.environ, metrics, __version__)
+            self._export = make_metrics_export(
+                os.environ, self.metrics, __version__, counting.folder
+            )
         except TelemetryWrong as wrong:
             raise SettingsError(str(wrong)) from None
         self.accounts = make_accounts(settings)
@@ -122,6 +127,8 @@ class Process:
         if self._traces is not None:
             install(self._traces)
         await self.monitor.start()
+        if self._export is not None:
+            self._export.start(self.monitor.families)
         if self._monitoring is not None:
             await self._monitoring.start()
         await self._tap.start()
@@ -142,6 +149,8 @@ class Process:
         if self._monitoring is not None:
             await self._monitoring.close()
         await self._tap.close()
+        if self._export is not None:
+            await self._export.close()
         await self.monitor.close()
         if self._personal is not None:
             await self._personal.close()

@@ -236,6 +236,12 @@ SPANS: Final = _counter(
     "Spans of traces: exported, failed (the collector did not take them), dropped (the queue was "
     "full).",
 )
+EXPORTS: Final = _counter(
+    "gateway.telemetry.exports",
+    "export",
+    "outcome",
+    "Exports of metrics to a collector: exported, failed (it did not take them).",
+)
 GAUGE_FAILURES: Final = _counter(
     "gateway.telemetry.unread",
     "failure",

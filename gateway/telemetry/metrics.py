@@ -118,6 +118,7 @@ class Metrics:
         self.spilled = Counter(instruments.SPILLED, cells)
         self.loop_lag = Histogram(instruments.LOOP_LAG, cells)
         self.spans = Counter(instruments.SPANS, cells)
+        self.exports = Counter(instruments.EXPORTS, cells)
         self.gauge_failures = Counter(instruments.GAUGE_FAILURES, cells)
 
     def store_call(self, operation: str) -> Timing:

@@ -1,158 +1,77 @@
-"""The SDK that makes spans and brings them to a collector, by OpenTelemetry's own variables.
+"""Which exporters OpenTelemetry's own variables ask for; of traces and of metrics.
 
-https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
-
-Nothing waits for a collector: spans go by a queue of bounded length, emptied by a thread. What the
-queue has no room for is dropped, and counted.
+https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/ has them all.
 """
 
-import os
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import (
-    BatchSpanProcessor,
-    ConsoleSpanExporter,
-    SpanExporter,
-    SpanExportResult,
-)
-from opentelemetry.sdk.trace.sampling import (
-    ALWAYS_OFF,
-    ALWAYS_ON,
-    ParentBased,
-    Sampler,
-    TraceIdRatioBased,
-)
-
-from gateway.telemetry.metrics import Metrics
-from gateway.telemetry.tracing import Sampling, TraceIds, Tracing
-
-QUEUED: Final = 2048
-"""Spans that wait at most, where OTEL_BSP_MAX_QUEUE_SIZE does not say otherwise."""
 
 STOP_SECONDS: Final = 3.0
-"""How long a stop waits for what is queued to be exported."""
+"""How long a stop waits for what is to be exported yet."""
 
-_ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-_EVERYTHING: Final = 1 << 64
+CONSOLE: Final = "console"
+
+# Beside each protocol the package that has it, and what installs that.
+_MODULES: Final = {"http/protobuf": "http", "grpc": "grpc"}
 
 
 class TelemetryWrong(ValueError):
     """A variable of OpenTelemetry is wrong; the message names it and its fix."""
 
 
-class Traces(NamedTuple):
-    """What traces are made with."""
+def exporter_name(environ: Mapping[str, str], signal: str, others: tuple[str, ...] = ()) -> str:
+    """Return which exporter a signal is to have: ``otlp``, ``console``, ``none`` or another.
 
-    provider: TracerProvider
-    tracing: Tracing
+    ``signal`` is TRACES or METRICS; ``others`` it may have too.
+    Empty where nothing is said of it. Raises TelemetryWrong.
+    """
+    variable = f"OTEL_{signal}_EXPORTER"
+    name = environ.get(variable, "")
+    known = ("otlp", CONSOLE, "none", *others)
+    if name and name not in known:
+        raise TelemetryWrong(f"{variable}: {name} is unknown; give {_either(known)}")
+    if name == "none" or environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return "none"
+    return name
 
-    def close(self) -> None:
-        """Export what is queued, for a bounded time; make no more."""
-        ending = threading.Thread(target=self.provider.shutdown, daemon=True)
-        ending.start()
-        ending.join(STOP_SECONDS)
 
-
-def make_traces(environ: Mapping[str, str], metrics: Metrics, version: str) -> Traces | None:
-    """Return what traces are made with; None where the variables ask for none.
+def otlp_exporter(environ: Mapping[str, str], signal: str, module: str, class_: str) -> Any:
+    """Return the exporter of a signal by OTLP; its protocol is as the variables say.
 
     Raises TelemetryWrong.
     """
-    exporter = _exporter(environ)
-    if exporter is None:
-        return None
-    sampling, sampler = _sampling(environ)
-    ids = TraceIds()
-    provider = TracerProvider(
-        sampler=sampler,
-        resource=Resource.create(_about(environ, version)),
-        shutdown_on_exit=False,
-        id_generator=ids,
-    )
-    most = _number(environ, "OTEL_BSP_MAX_QUEUE_SIZE", QUEUED)
-    provider.add_span_processor(CountingProcessor(exporter, metrics, most))
-    return Traces(provider, Tracing(provider.get_tracer("gateway", version), sampling, ids))
-
-
-def install(traces: Traces) -> None:
-    """Let everybody in this process make spans with it: handlers, and the libraries they use."""
-    trace.set_tracer_provider(traces.provider)
-
-
-def _about(environ: Mapping[str, str], version: str) -> dict[str, str]:
-    about = {"service.version": version, "process.pid": str(os.getpid())}
-    if "OTEL_SERVICE_NAME" not in environ:
-        about["service.name"] = "wechat-gateway"
-    return about
-
-
-def _exporter(environ: Mapping[str, str]) -> SpanExporter | None:
-    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
-        return None
-    name = environ.get("OTEL_TRACES_EXPORTER", "")
-    if name == "none" or (not name and not any(environ.get(one) for one in _ENDPOINTS)):
-        return None
-    if name == "console":
-        return ConsoleSpanExporter()
-    if name not in ("", "otlp"):
-        raise TelemetryWrong(f"OTEL_TRACES_EXPORTER: {name} is unknown; give otlp, console or none")
-    return _otlp(environ)
-
-
-def _otlp(environ: Mapping[str, str]) -> SpanExporter:
-    own = environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
+    own = environ.get(f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL")
     protocol = own or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or "http/protobuf"
-    modules = {"http/protobuf": "http", "grpc": "grpc"}
-    if protocol not in modules:
+    if protocol not in _MODULES:
         raise TelemetryWrong(
-            f"OTEL_EXPORTER_OTLP_PROTOCOL: {protocol} is unknown; give http/protobuf or grpc"
+            f"OTEL_EXPORTER_OTLP_PROTOCOL: {protocol} is unknown; give {_either((*_MODULES,))}"
         )
     try:
         # Not before it is asked for: it takes a third of a second.
-        module: Any = import_module(
-            f"opentelemetry.exporter.otlp.proto.{modules[protocol]}.trace_exporter"
+        found: Any = import_module(
+            f"opentelemetry.exporter.otlp.proto.{_MODULES[protocol]}.{module}"
         )
     except ImportError:
         raise TelemetryWrong(
-            "OTEL_EXPORTER_OTLP_PROTOCOL: grpc needs opentelemetry-exporter-otlp-proto-grpc; "
-            "install it, or give http/protobuf"
+            "OTEL_EXPORTER_OTLP_PROTOCOL: grpc needs the extra otlp-grpc; pip install "
+            '"wechat-gateway[otlp-grpc]", or give http/protobuf'
         ) from None
-    exporter: SpanExporter = module.OTLPSpanExporter()
-    return exporter
+    return getattr(found, class_)()
 
 
-def _sampling(environ: Mapping[str, str]) -> tuple[Sampling, Sampler]:
-    name = environ.get("OTEL_TRACES_SAMPLER") or "parentbased_always_on"
-    given = environ.get("OTEL_TRACES_SAMPLER_ARG") or "1"
-    try:
-        ratio = float(given)
-    except ValueError:
-        ratio = -1.0
-    if not 0 <= ratio <= 1:
-        raise TelemetryWrong(f"OTEL_TRACES_SAMPLER_ARG: {given}; give a number from 0 to 1")
-    kind = name.removeprefix("parentbased_")
-    roots: dict[str, tuple[int, Sampler]] = {
-        "always_on": (_EVERYTHING, ALWAYS_ON),
-        "always_off": (0, ALWAYS_OFF),
-        "traceidratio": (TraceIdRatioBased.get_bound_for_rate(ratio), TraceIdRatioBased(ratio)),
-    }
-    if kind not in roots:
-        raise TelemetryWrong(
-            f"OTEL_TRACES_SAMPLER: {name} is unknown; give always_on, always_off or traceidratio, "
-            "or one of them behind parentbased_"
-        )
-    bound, root = roots[kind]
-    follows = kind != name
-    return Sampling(bound, follows), ParentBased(root) if follows else root
+def resource_of(environ: Mapping[str, str], version: str, **more: str) -> Resource:
+    """Return what is told of the process with all that it exports."""
+    about = {"service.version": version, **more}
+    if "OTEL_SERVICE_NAME" not in environ:
+        about["service.name"] = "wechat-gateway"
+    return Resource.create(about)
 
 
-def _number(environ: Mapping[str, str], name: str, default: int) -> int:
+def number_of(environ: Mapping[str, str], name: str, default: int) -> int:
+    """Return a variable that is a whole number from 1 on; raise TelemetryWrong."""
     given = environ.get(name)
     if not given:
         return default
@@ -161,61 +80,6 @@ def _number(environ: Mapping[str, str], name: str, default: int) -> int:
     return int(given)
 
 
-class _Counted(SpanExporter):
-    """An exporter whose work is counted."""
-
-    def __init__(self, exporter: SpanExporter, metrics: Metrics) -> None:
-        self._exporter = exporter
-        self._metrics = metrics
-        self.exported = 0
-        """Spans that are no longer queued: changed by the exporting thread alone."""
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Export spans, and count what came of it."""
-        try:
-            result = self._exporter.export(spans)
-        except Exception:
-            result = SpanExportResult.FAILURE
-        self.exported += len(spans)
-        outcome = "exported" if result is SpanExportResult.SUCCESS else "failed"
-        self._metrics.spans.add((outcome,), float(len(spans)))
-        return result
-
-    def shutdown(self) -> None:
-        """Let go of connections."""
-        self._exporter.shutdown()
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Export what the exporter itself holds back."""
-        return self._exporter.force_flush(timeout_millis)
-
-
-class CountingProcessor(SpanProcessor):
-    """A batch processor that tells how many spans it dropped: the SDK's own does not."""
-
-    def __init__(self, exporter: SpanExporter, metrics: Metrics, most: int) -> None:
-        """Let ``most`` spans wait."""
-        self._metrics = metrics
-        self._most = most
-        self._counted = _Counted(exporter, metrics)
-        batch = min(512, most)
-        self._batches = BatchSpanProcessor(
-            self._counted, max_queue_size=most, max_export_batch_size=batch
-        )
-        self._taken = 0
-
-    def on_end(self, span: ReadableSpan) -> None:
-        """Queue a span where there is room."""
-        if self._taken - self._counted.exported >= self._most:
-            self._metrics.spans.add(("dropped",))
-            return
-        self._taken += 1
-        self._batches.on_end(span)
-
-    def shutdown(self) -> None:
-        """Export what is queued, and no more."""
-        self._batches.shutdown()  # type: ignore[no-untyped-call]  # the SDK's
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Export what is queued."""
-        return self._batches.force_flush(timeout_millis)
+def _either(names: tuple[str, ...]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} or {last}"

@@ -15,7 +15,8 @@ from opentelemetry.sdk.trace.sampling import Decision, TraceIdRatioBased
 from gateway.telemetry import instruments
 from gateway.telemetry.cells import Labels
 from gateway.telemetry.metrics import Metrics, gather
-from gateway.telemetry.otlp import CountingProcessor, TelemetryWrong, Traces, make_traces
+from gateway.telemetry.otlp import TelemetryWrong
+from gateway.telemetry.otlp_traces import CountingProcessor, Traces, make_traces
 from gateway.telemetry.tracing import (
     MessageTrace,
     Sampling,
