@@ -11,7 +11,7 @@ from gateway.inbound.ports import Taken
 from gateway.inbound.stored import StoredMessage, store_reply, stored_message
 from gateway.protocol.account import Account
 from gateway.protocol.callback import SUCCESS
-from gateway.telemetry.tracing import CONSUMER, origin_of, span, trace_id_of
+from gateway.telemetry.tracing import CONSUMER, current_origin, origin_of, span, trace_id_of
 
 
 class Background:
@@ -66,7 +66,9 @@ class Background:
         )
         message = stored.message
         reply = await self._ingest.answer(self._ingest.find(message), message, context)
-        return store_reply(context, message, reply) if stored.with_reply else ()
+        if not stored.with_reply:
+            return ()
+        return store_reply(context, message, reply, current_origin())
 
     async def _resume(
         self, account: Account, stored: StoredMessage, taken: Taken

@@ -44,7 +44,7 @@ def traces(**variables: str) -> tuple[Traces, InMemorySpanExporter]:
 
 def begin(made: Traces, traceparent: str | None = None, key: str = KEY) -> MessageTrace | None:
     """Begin the trace of a delivery."""
-    return made.tracing.begin("POST /wechat/{account}", key, traceparent, BEGAN)
+    return made.tracing.begin("POST /wechat/{account}", key, caller_of(traceparent), BEGAN)
 
 
 def spans(made: Traces, kept: InMemorySpanExporter) -> dict[str, ReadableSpan]:
