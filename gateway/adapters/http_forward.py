@@ -136,7 +136,7 @@ class HttpForward:
             **about(self._name, event),
         }
         with span("POST", CLIENT, attributes, origin=origin_of_caller(event.traceparent)) as made:
-            traceparent = traceparent_of(written(made))
+            traceparent = traceparent_of(written(made)) or event.traceparent
             async with self._request(event._replace(traceparent=traceparent)) as response:
                 tell_status(made, response.status, errors=400)
                 yield response

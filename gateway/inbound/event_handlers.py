@@ -10,7 +10,7 @@ from gateway.inbound.consumer import Never
 from gateway.inbound.ingest import FAILURES, HandlerFailed, is_cancelled
 from gateway.inbound.ports import Taken
 from gateway.protocol.cloudevents import CloudEvent
-from gateway.telemetry.tracing import CONSUMER, origin_of_caller, span
+from gateway.telemetry.tracing import CONSUMER, Attributes, origin_of_caller, span
 
 _decoder = msgspec.json.Decoder(CloudEvent)
 
@@ -30,7 +30,10 @@ class EventHandler:
         if not event.traceparent:
             await self._call(event)
             return ()
-        attributes = {"gateway.event.type": event.type, "gateway.attempt": taken.deliveries}
+        attributes: Attributes = {
+            "gateway.event.type": event.type,
+            "gateway.attempt": taken.deliveries,
+        }
         origin = origin_of_caller(event.traceparent)
         with span("process event", CONSUMER, attributes, origin=origin):
             await self._call(event)
