@@ -3,14 +3,13 @@
 from typing import Final
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from gateway.telemetry import tracing
-from gateway.telemetry.metrics import Metrics
-from gateway.telemetry.otlp import make_traces
-from gateway.telemetry.tracing import Tracing
+from gateway.telemetry.otlp import _sampling
+from gateway.telemetry.tracing import TraceIds, Tracing
 
 TRACE: Final = "ab" * 16
 SPAN: Final = "cd" * 8
@@ -25,13 +24,13 @@ class Traced:
     """Traces by these variables of OpenTelemetry, and the spans that were made."""
 
     def __init__(self, **variables: str) -> None:
-        here = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
-        made = make_traces({**here, **variables}, Metrics(), "1.2.3")
-        assert made is not None
-        self._provider = made.provider
+        sampling, sampler = _sampling(variables)
+        ids = TraceIds()
+        # Without what brings spans to a collector: its thread would log that none is there.
+        self._provider = TracerProvider(sampler, id_generator=ids, shutdown_on_exit=False)
         self._kept = InMemorySpanExporter()
-        made.provider.add_span_processor(SimpleSpanProcessor(self._kept))
-        self.tracing: Tracing = made.tracing
+        self._provider.add_span_processor(SimpleSpanProcessor(self._kept))
+        self.tracing = Tracing(self._provider.get_tracer("gateway"), sampling, ids)
 
     def use(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let what is traced by OpenTelemetry's own API be kept here too."""
