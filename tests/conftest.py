@@ -20,6 +20,7 @@ from tests.services import (
     redis_server,
 )
 from tests.support import HAS_COMPILED, Kernels, use_kernels
+from tests.traced import Traced
 
 settings.register_profile("ci", max_examples=300, deadline=None)
 settings.register_profile(
@@ -63,6 +64,14 @@ def _own_log() -> Iterator[None]:
 def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Kernels:
     """The kernels, once per implementation; the protocol uses the same for the test's time."""
     return use_kernels(monkeypatch, request.param)
+
+
+@pytest.fixture
+def traced(monkeypatch: pytest.MonkeyPatch) -> Traced:
+    """Spans that are kept in memory, of this test alone."""
+    made = Traced()
+    made.use(monkeypatch)
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -109,15 +109,19 @@ class Service:
 
 
 def wait_until(
-    ready: Callable[[], bool], what: str, process: subprocess.Popen[bytes] | None = None
+    ready: Callable[[], bool],
+    what: str,
+    process: subprocess.Popen[bytes] | None = None,
+    *,
+    seconds: float = START_SECONDS,
 ) -> None:
     """Wait until ``ready``; fail where it takes too long or the process ends."""
-    until = time.monotonic() + START_SECONDS
+    until = time.monotonic() + seconds
     while not ready():
         if process is not None and process.poll() is not None:
             raise RuntimeError(f"{what} ended at start with {process.returncode}")
         if time.monotonic() > until:
-            raise RuntimeError(f"{what} was not ready within {START_SECONDS:g} s")
+            raise RuntimeError(f"{what} was not ready within {seconds:g} s")
         time.sleep(0.02)
 
 

@@ -5,10 +5,12 @@ The endpoint may also be asked: its JSON answer is then the reply to the message
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import aiohttp
 from msgspec import DecodeError
@@ -24,12 +26,21 @@ from gateway.inbound.publishing import (
     NoAnswer,
     Outgoing,
     Published,
+    about,
     explain,
     oversized,
     publish_fitting,
     send_each,
 )
 from gateway.protocol.cloudevents import CONTENT_TYPE
+from gateway.telemetry.tracing import (
+    CLIENT,
+    origin_of_caller,
+    span,
+    tell_status,
+    traceparent_of,
+    written,
+)
 
 MAX_ANSWER: Final = 65_536
 """Bytes of an answer that are read."""
@@ -112,7 +123,25 @@ class HttpForward:
                 # The class alone: what the endpoint sent may stand in the message.
                 return Later(f"unreachable: {type(wrong).__name__}")
 
-    def _post(self, event: Outgoing) -> Any:
+    def _post(self, event: Outgoing) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        return self._traced(event) if event.traceparent else self._request(event)
+
+    @asynccontextmanager
+    async def _traced(self, event: Outgoing) -> AsyncGenerator[aiohttp.ClientResponse]:
+        """POST an event within a span, which the endpoint gets to know."""
+        # https://opentelemetry.io/docs/specs/semconv/http/http-spans/; no path: it may be a secret.
+        attributes = {
+            "http.request.method": "POST",
+            "server.address": urlsplit(self._url).hostname or "",
+            **about(self._name, event),
+        }
+        with span("POST", CLIENT, attributes, origin=origin_of_caller(event.traceparent)) as made:
+            traceparent = traceparent_of(written(made)) or event.traceparent
+            async with self._request(event._replace(traceparent=traceparent)) as response:
+                tell_status(made, response.status, errors=400)
+                yield response
+
+    def _request(self, event: Outgoing) -> Any:
         return self._session().post(
             self._url, data=event.body, headers=self._headers(event), allow_redirects=False
         )
@@ -120,7 +149,9 @@ class HttpForward:
     def _headers(self, event: Outgoing) -> dict[str, str]:
         at = datetime.fromtimestamp(int(self._now()), UTC)
         body = event.body.decode()
+        traced = {"traceparent": event.traceparent} if event.traceparent else {}
         return {
+            **traced,
             "content-type": CONTENT_TYPE,
             "webhook-id": event.id,
             "webhook-timestamp": str(int(at.timestamp())),

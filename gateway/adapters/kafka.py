@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from gateway.errors import SettingsError
 from gateway.inbound.publishing import (
     ACCEPTED,
+    Destination,
     Later,
     Limits,
     Outgoing,
@@ -48,6 +49,7 @@ class Kafka:
         self._name = name
         self._topic = topic
         self._limits = limits
+        self._destination = Destination(name, "kafka", topic)
         self._client: Any = load_extra("confluent_kafka", "kafka", name)
         self._configuration: dict[str, Any] = {
             "bootstrap.servers": servers,
@@ -68,7 +70,7 @@ class Kafka:
 
     async def publish(self, events: Sequence[Outgoing]) -> list[Published]:
         """Produce the events in their order, and wait for each one's delivery report."""
-        return await publish_fitting(events, self._limits, self._send)
+        return await publish_fitting(events, self._limits, self._send, self._destination)
 
     async def close(self) -> None:
         """Let go of the producer and its thread."""
@@ -109,7 +111,7 @@ class Kafka:
                     self._topic,
                     event.body,
                     event.key or None,
-                    headers=_HEADERS,
+                    headers=_headers(event),
                     on_delivery=partial(report, index),
                 )
             except self._client.KafkaException as wrong:
@@ -138,3 +140,9 @@ class Kafka:
         if producer is not None:
             producer.purge()
             producer.flush(0.1)
+
+
+def _headers(event: Outgoing) -> list[tuple[str, str | bytes | None]]:
+    if not event.traceparent:
+        return _HEADERS
+    return [*_HEADERS, ("traceparent", event.traceparent.encode())]

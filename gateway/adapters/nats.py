@@ -13,6 +13,7 @@ from gateway.errors import SettingsError
 from gateway.inbound.publishing import (
     ACCEPTED,
     TIMED_OUT,
+    Destination,
     Later,
     Limits,
     Outgoing,
@@ -47,6 +48,7 @@ class NatsJetStream:
         self._stream = stream
         self._prefix = prefix
         self._limits = limits
+        self._destination = Destination(name, "nats", stream)
         self._client: Any = load_extra("nats", "nats", name)
         self._errors: Any = load_extra("nats.js.errors", "nats", name)
         self._connection: Client | None = None
@@ -72,7 +74,7 @@ class NatsJetStream:
 
     async def publish(self, events: Sequence[Outgoing]) -> list[Published]:
         """Publish the events, and wait for the stream's acknowledgement of each."""
-        return await publish_fitting(events, self._limits, self._send)
+        return await publish_fitting(events, self._limits, self._send, self._destination)
 
     async def close(self) -> None:
         """Close the connection."""
@@ -95,7 +97,7 @@ class NatsJetStream:
                 event.body,
                 timeout=self._limits.seconds,
                 stream=self._stream,
-                headers={"Nats-Msg-Id": event.id, "Content-Type": CONTENT_TYPE},
+                headers=_headers(event),
             )
         except self._client.errors.MaxPayloadError:
             return oversized(event)
@@ -122,3 +124,8 @@ class NatsJetStream:
 
     async def _note(self, wrong: Exception) -> None:
         self._cause = wrong
+
+
+def _headers(event: Outgoing) -> dict[str, str]:
+    headers = {"Nats-Msg-Id": event.id, "Content-Type": CONTENT_TYPE}
+    return {**headers, "traceparent": event.traceparent} if event.traceparent else headers

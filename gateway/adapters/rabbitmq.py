@@ -12,6 +12,7 @@ from gateway.errors import SettingsError
 from gateway.inbound.publishing import (
     ACCEPTED,
     TIMED_OUT,
+    Destination,
     Later,
     Limits,
     Outgoing,
@@ -42,6 +43,7 @@ class RabbitMQ:
         self._exchange_name = exchange
         self._routing_key = routing_key
         self._limits = limits
+        self._destination = Destination(name, "rabbitmq", exchange)
         self._client: Any = load_extra("aio_pika", "rabbitmq", name)
         self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None
@@ -63,7 +65,7 @@ class RabbitMQ:
 
     async def publish(self, events: Sequence[Outgoing]) -> list[Published]:
         """Publish the events, and wait until the broker has confirmed each."""
-        return await publish_fitting(events, self._limits, self._send)
+        return await publish_fitting(events, self._limits, self._send, self._destination)
 
     async def close(self) -> None:
         """Close the connection."""
@@ -85,6 +87,7 @@ class RabbitMQ:
             message_id=event.id,
             type=event.type,
             content_type=CONTENT_TYPE,
+            headers={"traceparent": event.traceparent} if event.traceparent else None,
             delivery_mode=self._client.DeliveryMode.PERSISTENT,
         )
         try:

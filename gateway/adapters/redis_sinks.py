@@ -10,6 +10,7 @@ from gateway.adapters.redis_client import open_redis
 from gateway.errors import SettingsError
 from gateway.inbound.publishing import (
     ACCEPTED,
+    Destination,
     Later,
     Limits,
     Outgoing,
@@ -25,8 +26,10 @@ class _RedisSink:
 
     batch = 500
 
-    def __init__(self, name: str, url: str, limits: Limits) -> None:
+    def __init__(self, name: str, url: str, place: str, limits: Limits) -> None:
+        """``place`` is the channel, or the stream."""
         self._name = name
+        self._destination = Destination(name, "redis", place)
         self._limits = limits
         self._redis = open_redis(url, f"sinks.{name}.url", timeout=limits.seconds)
 
@@ -40,7 +43,7 @@ class _RedisSink:
 
     async def publish(self, events: Sequence[Outgoing]) -> list[Published]:
         """Send the events in one pipeline, in their order."""
-        return await publish_fitting(events, self._limits, self._send)
+        return await publish_fitting(events, self._limits, self._send, self._destination)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -71,7 +74,7 @@ class RedisPubSub(_RedisSink):
 
     def __init__(self, name: str, url: str, channel: str, limits: Limits) -> None:
         """Publish in the channel of this name."""
-        super().__init__(name, url, limits)
+        super().__init__(name, url, channel, limits)
         self._channel = channel
 
     def _command(self, event: Outgoing) -> tuple[Any, ...]:
@@ -79,13 +82,16 @@ class RedisPubSub(_RedisSink):
 
 
 class RedisStream(_RedisSink):
-    """The Publisher to a stream, whose entries have the fields ``id type key event``."""
+    """The Publisher to a stream, whose entries have the fields ``id type key event``.
+
+    And ``traceparent``, where an event is sampled.
+    """
 
     def __init__(
         self, name: str, url: str, stream: str, limits: Limits, *, max_length: int | None = None
     ) -> None:
         """Append to the stream of this key; beyond about ``max_length`` entries the oldest go."""
-        super().__init__(name, url, limits)
+        super().__init__(name, url, stream, limits)
         self._stream = stream
         self._trim = () if max_length is None else ("MAXLEN", "~", max_length)
 
@@ -99,4 +105,5 @@ class RedisStream(_RedisSink):
 
     def _command(self, event: Outgoing) -> tuple[Any, ...]:
         entry = ("id", event.id, "type", event.type, "key", event.key, "event", event.body)
-        return "XADD", self._stream, *self._trim, "*", *entry
+        traced = ("traceparent", event.traceparent) if event.traceparent else ()
+        return "XADD", self._stream, *self._trim, "*", *entry, *traced

@@ -22,6 +22,7 @@ from gateway.errors import BotError
 from gateway.http.api.document import document_route
 from gateway.http.api.operations import OPERATIONS as PUSHING
 from gateway.http.api.routes import Parts, push_router
+from gateway.http.arrivals import tracing_middleware
 from gateway.http.asgi import callback_route
 from gateway.http.callback import CallbackEndpoint, Seen
 from gateway.http.events import events_route
@@ -107,6 +108,7 @@ def create_app(settings: Settings, bot: Bot) -> GatewayApp:
             routes,
             on_startup=[start],
             on_shutdown=[process.stop],
+            middleware=[] if process.tracing is None else [tracing_middleware(process.tracing)],
             openapi_config=None,
             logging_config=None,
         )

@@ -16,7 +16,6 @@ from msgspec import Struct
 from gateway.errors import Reason, Refused, StoreDown, place_of
 from gateway.http.patience import Patience, TooSlow
 from gateway.http.refusals import Refusals
-from gateway.http.trace import trace_of
 from gateway.inbound.deliveries import Deliveries, Delivery
 from gateway.inbound.ingest import HandlerFailed
 from gateway.protocol.account import Account
@@ -28,7 +27,7 @@ from gateway.telemetry.logs import get_logger
 from gateway.telemetry.masking import open_id_hash
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tap import TAP, Happening
-from gateway.telemetry.tracing import MessageTrace, Tracing
+from gateway.telemetry.tracing import MessageTrace, Tracing, caller_of
 
 _log = get_logger("gateway.callback")
 
@@ -208,7 +207,7 @@ class CallbackEndpoint:
                 error=type(error).__name__,
                 at=place_of(error),
                 account=request.name,
-                trace_id=trace_of(request.header("traceparent")),
+                trace_id=_callers_trace(request),
                 hint="WeChat will try again",
             )
         if not request.answered:
@@ -298,12 +297,16 @@ class _Delivery(Delivery):
         self.message = received.message
         self.key = dedupe_key(account.app_id, received.message)
 
+    def know_trace_id(self, trace_id: str) -> None:
+        """Be told the trace id by whoever has worked it out already."""
+        self._trace_id = trace_id
+
     def find_trace_id(self) -> str:
         """Return the id of the caller's W3C trace, or the message's own, each delivery's the same.
 
         A dedupe key is as long as a trace id, and as random.
         """
-        return trace_of(self._request.header("traceparent")) or self.key.hex()
+        return _callers_trace(self._request) or self.key.hex()
 
     def age(self) -> float:
         """Return how many seconds after its message this was sent, by WeChat's clock; 0 unknown.
@@ -350,11 +353,18 @@ class _Delivery(Delivery):
         return Happening("callback", self.account.name, kind, user, id_, outcome, took)
 
 
+def _callers_trace(request: Request) -> str | None:
+    caller = caller_of(request.header("traceparent"))
+    return None if caller is None else caller.trace_id
+
+
 def _begin(tracing: Tracing, delivery: _Delivery, request: Request) -> MessageTrace | None:
     """Return the trace of a delivery that was verified; None where it is not sampled."""
-    traceparent = request.header("traceparent")
+    caller = caller_of(request.header("traceparent"))
+    trace_id = delivery.key.hex() if caller is None else caller.trace_id
+    delivery.know_trace_id(trace_id)
     began = time.time_ns() - int((time.monotonic() - request.arrived) * 1e9)
-    made = tracing.begin(_SPAN, delivery.trace_id, traceparent, began)
+    made = tracing.begin(_SPAN, trace_id, caller, began)
     if made is not None:
         message = delivery.message
         made.span.set_attributes(

@@ -11,11 +11,12 @@ from litestar.handlers import HTTPRouteHandler
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from gateway.errors import Reason, StoreDown
+from gateway.http.arrivals import trace_known
 from gateway.http.patience import Patience, TooSlow
 from gateway.http.refusals import Refusals
-from gateway.http.trace import trace_of
 from gateway.inbound.producers import Acknowledged, Sent, WrongEvent
 from gateway.telemetry.logs import get_logger
+from gateway.telemetry.tracing import caller_of, current_origin, trace_id_of, traceparent_of
 
 _log = get_logger("gateway.events")
 
@@ -56,6 +57,7 @@ def events_route(
         if producer is None:
             refusals.count("/events", Reason.SIGNATURE)
             return _nothing(401)
+        trace_known()
         try:
             taken = await take(_sent(producer, body, request.headers))
         except WrongEvent as wrong:
@@ -92,6 +94,7 @@ def _sent(producer: str, body: bytes, headers: Mapping[str, str]) -> Sent:
     """Return a verified request's parts; raise WrongEvent where its id is too long."""
     if len(headers[ID]) > MAX_ID:
         raise WrongEvent(f"{ID}: longer than {MAX_ID} characters; give a shorter one")
+    origin, caller = current_origin(), caller_of(headers.get("traceparent"))
     return Sent(
         producer=producer,
         id=headers[ID],
@@ -99,5 +102,6 @@ def _sent(producer: str, body: bytes, headers: Mapping[str, str]) -> Sent:
         message_type=headers.get("x-message-type", ""),
         content_type=headers.get("content-type", ""),
         body=body,
-        trace_id=trace_of(headers.get("traceparent")),
+        trace_id=trace_id_of(origin) or (None if caller is None else caller.trace_id),
+        traceparent=traceparent_of(origin),
     )

@@ -13,7 +13,7 @@ from gateway.inbound.stored import StoredMessage, store_reply, stored_message
 from gateway.protocol.account import Account
 from gateway.protocol.callback import SUCCESS
 from gateway.telemetry.tap import TAP, Happening
-from gateway.telemetry.tracing import CONSUMER, origin_of, span, trace_id_of
+from gateway.telemetry.tracing import CONSUMER, current_origin, origin_of, span, trace_id_of
 
 
 class Background:
@@ -72,7 +72,9 @@ class Background:
             took, id_ = time.monotonic() - began, stored.key.hex()
             user, kind = message.from_user_name, type(message).__name__
             TAP.tell(Happening("handled", account.name, kind, user, id_, "ok", took))
-        return store_reply(context, message, reply) if stored.with_reply else ()
+        if not stored.with_reply:
+            return ()
+        return store_reply(context, message, reply, current_origin())
 
     async def _resume(
         self, account: Account, stored: StoredMessage, taken: Taken

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 from gateway.errors import BotError
 from gateway.identity.people import Person
 from gateway.protocol.account import Account
-from gateway.telemetry.tracing import MessageTrace, written
+from gateway.telemetry.tracing import MessageTrace, traceparent_of, written
 
 
 class Context:
@@ -57,6 +57,11 @@ class Context:
     def origin(self) -> str:
         """Where what is stored for the message comes from, as tracing's ``written`` writes it."""
         return self.trace_id if self.trace is None else written(self.trace.span)
+
+    @property
+    def traceparent(self) -> str:
+        """What tells others the span of this delivery; empty where it is not sampled."""
+        return "" if self.trace is None else traceparent_of(written(self.trace.span))
 
     def log_fields(self) -> Mapping[str, str]:
         """Return what stands on each log line that is written while the message is handled."""

@@ -10,6 +10,7 @@ from gateway.inbound.consumer import Never
 from gateway.inbound.ingest import FAILURES, HandlerFailed, is_cancelled
 from gateway.inbound.ports import Taken
 from gateway.protocol.cloudevents import CloudEvent
+from gateway.telemetry.tracing import CONSUMER, Attributes, origin_of_caller, span
 
 _decoder = msgspec.json.Decoder(CloudEvent)
 
@@ -26,6 +27,19 @@ class EventHandler:
             event = _decoder.decode(taken.entry.body)
         except (ValueError, RecursionError):
             raise Never("unserialisable: it cannot be written as JSON") from None
+        if not event.traceparent:
+            await self._call(event)
+            return ()
+        attributes: Attributes = {
+            "gateway.event.type": event.type,
+            "gateway.attempt": taken.deliveries,
+        }
+        origin = origin_of_caller(event.traceparent)
+        with span("process event", CONSUMER, attributes, origin=origin):
+            await self._call(event)
+        return ()
+
+    async def _call(self, event: CloudEvent) -> None:
         try:
             await self._function(event)
         except FAILURES as error:
@@ -33,4 +47,3 @@ class EventHandler:
                 raise
             # sys.exit() in a handler ends the try, not the process.
             raise HandlerFailed(type(error).__name__) from error
-        return ()

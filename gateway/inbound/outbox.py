@@ -80,7 +80,8 @@ class Outbox:
         own = self._own(key, message, context)
         if not lanes:
             return own
-        event = event_of(account.name, account.app_id, message, key, context.trace_id)
+        trace_id, traceparent = context.trace_id, context.traceparent
+        event = event_of(account.name, account.app_id, message, key, trace_id, traceparent)
         try:
             body = encode(event)
         except ValueError:

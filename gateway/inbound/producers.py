@@ -38,6 +38,8 @@ class Sent(NamedTuple):
     body: bytes
     """UTF-8."""
     trace_id: str | None
+    traceparent: str = ""
+    """The span that took it, as others are told of it; empty where it is not sampled."""
 
 
 class Acknowledged(NamedTuple):
@@ -106,6 +108,7 @@ def produced_event(sent: Sent, types: Mapping[str, str]) -> CloudEvent:
         datacontenttype=media_type if is_json else "text/plain",
         time=rfc3339(sent.at),
         traceid=sent.trace_id,
+        traceparent=sent.traceparent or None,
         data=_json(sent.body) if is_json else sent.body.decode(),
     )
 

@@ -12,8 +12,16 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from msgspec import Struct
 from msgspec.json import decode
+from opentelemetry.trace import Span, Status, StatusCode
 
 from gateway.errors import GatewayError, SettingsError
+from gateway.telemetry.tracing import (
+    PRODUCER,
+    origin_of_caller,
+    start,
+    traceparent_of,
+    written,
+)
 
 
 class Outgoing(NamedTuple):
@@ -26,6 +34,8 @@ class Outgoing(NamedTuple):
     """Whose event it is, the openid: events of one key belong in order. Empty for nobody's."""
     body: bytes
     """The encoded event, which arrives as it is."""
+    traceparent: str = ""
+    """The span that it is sent in, which goes along with it; empty where it is not sampled."""
 
 
 class _Head(Struct):
@@ -34,12 +44,13 @@ class _Head(Struct):
     id: str
     type: str
     subject: str = ""
+    traceparent: str = ""
 
 
 def outgoing_of(body: bytes) -> Outgoing:
     """Return an encoded event (CloudEvents JSON) with what publishers must know of it."""
     head = decode(body, type=_Head)
-    return Outgoing(head.id, head.type, head.subject, body)
+    return Outgoing(head.id, head.type, head.subject, body, head.traceparent)
 
 
 class Accepted(NamedTuple):
@@ -103,6 +114,16 @@ class NoAnswer(GatewayError):
     """A sink that was asked gave no answer; the message says why, never what it sent."""
 
 
+class Destination(NamedTuple):
+    """Where a broker's sink sends events, as its spans tell it."""
+
+    sink: str
+    system: str
+    """As OpenTelemetry calls the broker: kafka, nats, ..."""
+    name: str
+    """The topic's, or of whatever stands for it."""
+
+
 class Limits(NamedTuple):
     """What every publisher keeps."""
 
@@ -116,22 +137,69 @@ async def publish_fitting(
     events: Sequence[Outgoing],
     limits: Limits,
     send: Callable[[Sequence[Outgoing], float], Awaitable[list[Published]]],
+    destination: Destination | None = None,
 ) -> list[Published]:
     """Send the events that are not too large; where that fails as a whole, all are for later.
 
-    ``send`` gets them with the deadline, by the loop's clock, which it keeps.
+    ``send`` gets them with the deadline, by the loop's clock, which it keeps. Each that is sampled
+    has a span, unless ``destination`` is None: then that is left to ``send``.
     """
     fitting = [event for event in events if len(event.body) <= limits.max_bytes]
     deadline = asyncio.get_running_loop().time() + limits.seconds
+    spans: list[Span | None] = []
+    if destination is not None and any(event.traceparent for event in fitting):
+        spans = [_begin(event, destination) for event in fitting]
+        fitting = [*map(_within, fitting, spans)]
     try:
         sent = await send(fitting, deadline) if fitting else []
     except Exception as wrong:  # whatever a client library raises
         sent = [failed(wrong)] * len(fitting)
+    for span, result in zip(spans, sent, strict=False):
+        _end(span, result)
     results = iter(sent)
     return [
         next(results) if len(event.body) <= limits.max_bytes else oversized(event)
         for event in events
     ]
+
+
+def _begin(event: Outgoing, destination: Destination) -> Span | None:
+    # https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
+    attributes = {
+        "messaging.system": destination.system,
+        "messaging.destination.name": destination.name,
+        "messaging.operation.name": "send",
+        "messaging.operation.type": "send",
+        "messaging.message.id": event.id,
+        **about(destination.sink, event),
+    }
+    origin = origin_of_caller(event.traceparent)
+    if origin is None:
+        return None
+    return start(f"send {destination.name}", PRODUCER, attributes, origin=origin)
+
+
+def about(sink: str, event: Outgoing) -> dict[str, str]:
+    """Return what every span of an event that is sent tells."""
+    return {"gateway.sink": sink, "gateway.event.type": event.type}
+
+
+def _within(event: Outgoing, span: Span | None) -> Outgoing:
+    """Return an event whose traceparent is the span that it is sent in."""
+    if span is None:
+        return event
+    return event._replace(traceparent=traceparent_of(written(span)))
+
+
+def _end(span: Span | None, published: Published) -> None:
+    if span is None:
+        return
+    if not isinstance(published, Accepted):
+        # The code alone: what the broker said may be long.
+        code = published.reason.partition(":")[0]
+        span.set_status(Status(StatusCode.ERROR, code))
+        span.set_attribute("error.type", code)
+    span.end()
 
 
 async def send_each(

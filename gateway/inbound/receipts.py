@@ -7,13 +7,13 @@ call is answered: it waits, for as long as it can be about something of ours.
 import asyncio
 from collections.abc import Callable, Sequence
 from itertools import chain, islice
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from gateway.inbound.claims import Entry
 from gateway.inbound.consumer import Settlement
 from gateway.inbound.context import Context
 from gateway.inbound.ports import Taken
-from gateway.inbound.stored import store_fields, stored_fields
+from gateway.inbound.stored import ORIGIN, store_fields, stored_fields
 from gateway.outbound.jobs import Closed, Receipt
 from gateway.outbound.receipts import RECEIPTS, receipts_of
 from gateway.protocol.decode import decode
@@ -43,13 +43,18 @@ class Closes(Protocol):
 class _Told(NamedTuple):
     taken: Taken
     receipts: list[Receipt]
+    origin: str
+    """The callback's trace; empty where that is not sampled."""
 
 
 def receipt_entry(message: Message, context: Context) -> Entry | None:
     """Return the entry that brings a receipt to its job; None for any other message."""
     if not isinstance(message, RECEIPTS):
         return None
-    return Entry(RECEIPT, context.account.name, type(message).__name__, store_fields(message))
+    # Where it is not sampled nobody wants to know whose trace it was.
+    origin = context.origin if context.trace is not None else ""
+    kind = type(message).__name__
+    return Entry(RECEIPT, context.account.name, kind, store_fields(message, origin))
 
 
 class ReceiptJoiner:
@@ -66,20 +71,20 @@ class ReceiptJoiner:
     async def join(self, taken: Sequence[Taken], settlement: Settlement) -> None:
         """Close the jobs of these entries; put back what is about a message not known yet."""
         told = [
-            _Told(one, receipts_of(one.entry.account, decode(fields), one.stored_at))
+            _told(one, fields)
             for one, fields in await settlement.readable(taken, stored_fields, "unreadable")
         ]
         receipts = [*chain.from_iterable(one.receipts for one in told)]
         closed = await self._closes.receive(receipts)
-        for receipt, job in zip(receipts, closed, strict=True):
+        origins = chain.from_iterable([one.origin] * len(one.receipts) for one in told)
+        for receipt, job, origin in zip(receipts, closed, origins, strict=True):
             if job is not None:
                 labels = (receipt.account, receipt.channel.value, receipt.state.value)
                 self._metrics.receipts.add(labels)
                 if TAP.is_open:
                     TAP.tell(_happening(receipt, job))
-                attributes = {"gateway.job.id": job.id, "gateway.outcome": receipt.state.value}
-                with span("receive receipt", CONSUMER, attributes, origin=origin_of(job.trace)):
-                    pass
+                if job.trace or origin:
+                    _trace(job, receipt.state.value, origin)
         known = iter(closed)
         known_of = [(one.taken, [*islice(known, len(one.receipts))]) for one in told]
         await asyncio.gather(
@@ -98,3 +103,22 @@ def _happening(receipt: Receipt, job: Closed) -> Happening:
     channel, outcome = receipt.channel.value, receipt.state.value
     told = (job.id, outcome, None, receipt.reason)
     return Happening("receipt", receipt.account, channel, receipt.open_id, *told)
+
+
+def _told(taken: Taken, fields: dict[str, Any]) -> _Told:
+    # What was stored before there were traces has none.
+    origin = str(fields.pop(ORIGIN, ""))
+    receipts = receipts_of(taken.entry.account, decode(fields), taken.stored_at)
+    return _Told(taken, receipts, origin)
+
+
+def _trace(job: Closed, outcome: str, callback: str) -> None:
+    """Tell of a receipt in its job's trace and in its callback's, each with a link to the other."""
+    attributes = {"gateway.job.id": job.id, "gateway.outcome": outcome}
+    for name, origin, link in (
+        ("receive receipt", job.trace, callback),
+        ("settle receipt", callback, job.trace),
+    ):
+        if origin:
+            with span(name, CONSUMER, attributes, origin=origin_of(origin), link=link):
+                pass

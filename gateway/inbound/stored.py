@@ -21,7 +21,7 @@ CUSTOMER_SERVICE: Final = "customer_service"
 
 
 ORIGIN: Final = "gateway_origin"
-"""What a stored reply has beside WeChat's own fields: the trace of its message."""
+"""What is stored beside WeChat's own fields, where it is of a message's trace: that trace."""
 
 _log = get_logger("gateway.inbound")
 
@@ -73,12 +73,13 @@ def _small(value: Any) -> Any:
     return str(value) if isinstance(value, int) and value.bit_length() > 63 else value
 
 
-def store_fields(message: Message) -> bytes:
-    """Return a message's fields, for an entry that needs nothing else of it."""
+def store_fields(message: Message, origin: str = "") -> bytes:
+    """Return a message's fields, for an entry that needs nothing else of it but its ``origin``."""
+    fields = {**message.raw, ORIGIN: origin} if origin else message.raw
     try:
-        return msgspec.msgpack.encode(message.raw)
+        return msgspec.msgpack.encode(fields)
     except OverflowError:
-        return msgspec.msgpack.encode(_small(message.raw))
+        return msgspec.msgpack.encode(_small(fields))
 
 
 _decoder = msgspec.msgpack.Decoder(StoredMessage)
@@ -95,8 +96,13 @@ def stored_message(entry: Entry) -> StoredMessage:
     return _decoder.decode(entry.body)
 
 
-def store_reply(context: Context, message: Message, reply: Reply | None) -> tuple[Entry, ...]:
-    """Return the entry that sends a reply as a customer-service message; none for no reply."""
+def store_reply(
+    context: Context, message: Message, reply: Reply | None, origin: str = ""
+) -> tuple[Entry, ...]:
+    """Return the entry that sends a reply as a customer-service message; none for no reply.
+
+    ``origin`` is what it came from, where that is not the context's.
+    """
     if reply is None:
         return ()
     job = customer_service_message(reply, message.from_user_name)
@@ -105,5 +111,5 @@ def store_reply(context: Context, message: Message, reply: Reply | None) -> tupl
             "a late reply was dropped: only a passive reply can do that", type=type(reply).__name__
         )
         return ()
-    body = msgspec.json.encode({**job, ORIGIN: context.origin})
+    body = msgspec.json.encode({**job, ORIGIN: origin or context.origin})
     return (Entry(CUSTOMER_SERVICE, context.account.name, reply.msg_type, body),)

@@ -12,6 +12,7 @@ from gateway.protocol.dedupe import dedupe_key
 from gateway.protocol.json_replies import reply_of
 from gateway.protocol.messages import Message
 from gateway.protocol.replies import Reply
+from gateway.telemetry.tracing import current_origin, traceparent_of
 
 
 class Upstream(NamedTuple):
@@ -40,7 +41,10 @@ def with_upstreams(bot: Bot, upstreams: Sequence[Upstream]) -> Bot:
         for upstream in upstreams:
             if upstream.subscription.wants(type_, account.name):
                 key = dedupe_key(account.app_id, message)
-                event = event_of(account.name, account.app_id, message, key, context.trace_id)
+                # The handler's span, which this is called in.
+                traceparent = traceparent_of(current_origin())
+                trace_id = context.trace_id
+                event = event_of(account.name, account.app_id, message, key, trace_id, traceparent)
                 outgoing = outgoing_of(encode(event))
                 return reply_of(await upstream.asker.ask(outgoing, upstream.seconds))
         return None

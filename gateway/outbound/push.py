@@ -11,7 +11,7 @@ from gateway.outbound.requests import JobMaker, MassTo, PushRequest
 from gateway.outbound.templates import LANGUAGE
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tap import TAP, Happening
-from gateway.telemetry.tracing import PRODUCER, span
+from gateway.telemetry.tracing import PRODUCER, span, written
 
 STORED_AT_ONCE: Final = 1000
 
@@ -126,8 +126,7 @@ class Push:
 
     async def request(self, request: PushRequest) -> str:
         """Queue what is asked for; return its id; raise as ``template`` does."""
-        with span("send push", PRODUCER, _QUEUE):
-            (added,) = await self.store([self._maker.make(request)])
+        (added,) = await self.store([self._maker.make(request)])
         if not added.is_same:
             raise KeyReused(added.id)
         return added.id
@@ -137,9 +136,16 @@ class Push:
         return self._maker.make(request, batch=batch)
 
     async def store(self, jobs: Sequence[Job]) -> list[Added]:
-        """Store jobs, up to 1,000, all or none; raise StoreDown."""
-        with self._metrics.store_call("add"):
-            added = await self._gathering.add(jobs)
+        """Store jobs, up to 1,000, all or none; raise StoreDown.
+
+        In a trace that is sampled they come from a span of their own, whatever they were made in.
+        """
+        with span("send push", PRODUCER, _QUEUE) as made:
+            if origin := written(made):
+                made.set_attribute("messaging.batch.message_count", len(jobs))
+                jobs = [job._replace(trace=origin) for job in jobs]
+            with self._metrics.store_call("add"):
+                added = await self._gathering.add(jobs)
         for job, one in zip(jobs, added, strict=True):
             if one.is_new:
                 self._metrics.push_queued.add((job.account, job.channel.value))

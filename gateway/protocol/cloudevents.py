@@ -28,6 +28,8 @@ class CloudEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``id`` is the message's dedupe key in hexadecimal, ``source`` the account's path on the gateway,
     ``subject`` the user's openid, ``time`` WeChat's CreateTime in RFC 3339 (UTC). ``account``,
     ``appid``, ``unionid`` and ``traceid`` are extension attributes. See PROTOCOL 3, 5 and 6.
+    ``traceparent``, there where the message's trace is sampled, is that of the extension
+    Distributed Tracing 1.0: the span that the event was made in.
 
     Of another producer's event ``source`` is /events/PRODUCER, ``time`` when it was signed, and
     ``data`` what was sent: any JSON value, or a text. It has no account, appid or subject.
@@ -44,6 +46,7 @@ class CloudEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     time: str | None = None
     unionid: str | None = None
     traceid: str | None = None
+    traceparent: str | None = None
     data: Any
 
 
@@ -153,11 +156,17 @@ _FORBIDDEN: Final = re.compile(
 
 
 def event_of(
-    account: str, app_id: str, message: Message, key: bytes, trace_id: str | None = None
+    account: str,
+    app_id: str,
+    message: Message,
+    key: bytes,
+    trace_id: str | None = None,
+    traceparent: str = "",
 ) -> CloudEvent:
     """Return the event that a message is, for the account of this name.
 
-    ``key`` is the message's dedupe key. The message is one that decode returned.
+    ``key`` is the message's dedupe key. The message is one that decode returned. An empty
+    ``traceparent`` is none.
     """
     return CloudEvent(
         specversion="1.0",
@@ -171,6 +180,7 @@ def event_of(
         time=rfc3339(message.create_time),
         unionid=_attribute(getattr(message, "union_id", None)),
         traceid=_attribute(trace_id),
+        traceparent=traceparent or None,
         data=_data(message),
     )
 

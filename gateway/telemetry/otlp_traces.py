@@ -67,7 +67,7 @@ def make_traces(environ: Mapping[str, str], metrics: Metrics, version: str) -> T
     exporter = _exporter(environ)
     if exporter is None:
         return None
-    sampling, sampler = _sampling(environ)
+    sampling, sampler = sampling_of(environ)
     ids = TraceIds()
     provider = TracerProvider(
         sampler=sampler,
@@ -95,7 +95,8 @@ def _exporter(environ: Mapping[str, str]) -> SpanExporter | None:
     return exporter
 
 
-def _sampling(environ: Mapping[str, str]) -> tuple[Sampling, Sampler]:
+def sampling_of(environ: Mapping[str, str]) -> tuple[Sampling, Sampler]:
+    """Return which traces are sampled, for us and for the SDK; raise TelemetryWrong."""
     name = environ.get("OTEL_TRACES_SAMPLER") or "parentbased_always_on"
     given = environ.get("OTEL_TRACES_SAMPLER_ARG") or "1"
     try:

@@ -4,6 +4,9 @@ A message's trace has its dedupe key for an id, unless its caller brought one: s
 a message are in one trace, and whether it is sampled is known, and the same in every process,
 before any span is made. What waits in a store keeps where it came from, as ``written`` writes it.
 
+Any other request's trace is its caller's, or has a random id; whoever is not known has no say in
+whether it is sampled.
+
 Code that is not run for each callback makes spans of what is current, by OpenTelemetry's own API:
 without a trace that is sampled that is nothing.
 """
@@ -20,6 +23,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import (
+    Link,
     NonRecordingSpan,
     Span,
     SpanContext,
@@ -64,18 +68,22 @@ class Sampling(NamedTuple):
 class Caller(NamedTuple):
     """The span that a request is part of."""
 
-    context: SpanContext
+    trace_id: str
+    """32 hex digits."""
+    span_id: str
+    """16 hex digits."""
     is_sampled: bool
 
 
 def caller_of(traceparent: str | None) -> Caller | None:
     """Return what a ``traceparent`` header says; None where it is none, or malformed."""
-    match = _TRACEPARENT.fullmatch(traceparent or "")
+    if not traceparent:
+        return None
+    match = _TRACEPARENT.fullmatch(traceparent)
     if match is None:
         return None
-    is_sampled = bool(int(match[3], 16) & TraceFlags.SAMPLED)
-    flags = TraceFlags(int(is_sampled))
-    return Caller(SpanContext(int(match[1], 16), int(match[2], 16), True, flags), is_sampled)
+    trace_id, span_id, flags = match.groups()
+    return Caller(trace_id, span_id, bool(int(flags, 16) & TraceFlags.SAMPLED))
 
 
 def written(span: Span) -> str:
@@ -86,13 +94,31 @@ def written(span: Span) -> str:
     return f"{context.trace_id:032x}-{context.span_id:016x}"
 
 
+def traceparent_of(stored: str) -> str:
+    """Return the ``traceparent`` that brings what ``written`` wrote to others; empty unsampled."""
+    return f"00-{stored}-01" if _STORED.fullmatch(stored) else ""
+
+
 def origin_of(stored: str) -> Context | None:
     """Return the context that ``written`` wrote; None where nothing was sampled."""
     match = _STORED.fullmatch(stored)
-    if match is None:
+    return None if match is None else _context(match[1], match[2])
+
+
+def origin_of_caller(traceparent: str | None) -> Context | None:
+    """Return the context that a ``traceparent`` tells; None where it is not sampled."""
+    caller = caller_of(traceparent)
+    if caller is None or not caller.is_sampled:
         return None
-    context = SpanContext(int(match[1], 16), int(match[2], 16), True, _SAMPLED)
-    return set_span_in_context(NonRecordingSpan(context))
+    return _context(caller.trace_id, caller.span_id)
+
+
+def _context(trace_id: str, span_id: str) -> Context:
+    return set_span_in_context(NonRecordingSpan(_span_context(trace_id, span_id)))
+
+
+def _span_context(trace_id: str, span_id: str) -> SpanContext:
+    return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=_SAMPLED)
 
 
 def trace_id_of(stored: str) -> str:
@@ -112,6 +138,25 @@ def current_origin() -> str:
     return subject.log_fields().get("trace_id", "")
 
 
+def start(
+    name: str,
+    kind: SpanKind = SpanKind.INTERNAL,
+    attributes: Attributes | None = None,
+    *,
+    origin: Context | None = None,
+    link: str = "",
+) -> Span | None:
+    """Return a span to be ended; None where neither ``origin`` nor what is current is sampled.
+
+    ``link`` is another span that it has to do with, as ``written`` wrote it.
+    """
+    if not trace.get_current_span(origin).get_span_context().trace_flags.sampled:
+        return None
+    match = _STORED.fullmatch(link)
+    links = None if match is None else [Link(_span_context(match[1], match[2]))]
+    return _tracer().start_span(name, origin, kind, attributes, links)
+
+
 @contextmanager
 def span(
     name: str,
@@ -119,24 +164,38 @@ def span(
     attributes: Attributes | None = None,
     *,
     origin: Context | None = None,
+    link: str = "",
 ) -> Iterator[Span]:
-    """Make a span, current within; nothing where neither ``origin`` nor what is current is sampled.
+    """Make a span as ``start`` does, current within; where there is none, yield what is current.
 
     What is raised within is told by its type alone: its words may be a user's.
     """
-    around = trace.get_current_span(origin)
-    if not around.get_span_context().trace_flags.sampled:
-        yield around
+    made = start(name, kind, attributes, origin=origin, link=link)
+    if made is None:
+        yield trace.get_current_span(origin)
         return
-    made = _tracer().start_span(name, origin, kind, attributes)
     with trace.use_span(
         made, end_on_exit=True, record_exception=False, set_status_on_exception=False
     ):
         try:
             yield made
         except BaseException as error:
-            made.set_status(Status(StatusCode.ERROR, type(error).__name__))
+            fail(made, error)
             raise
+
+
+def fail(span: Span, error: BaseException) -> None:
+    """Tell that what a span is about ended in an error, by its type alone."""
+    span.set_status(Status(StatusCode.ERROR, type(error).__name__))
+    span.set_attribute("error.type", type(error).__name__)
+
+
+def tell_status(span: Span, status: int, errors: int = 500) -> None:
+    """Tell the status of a response; from ``errors`` on, that it is one of failure."""
+    span.set_attribute("http.response.status_code", status)
+    if status >= errors:
+        span.set_status(Status(StatusCode.ERROR))
+        span.set_attribute("error.type", str(status))
 
 
 def _tracer() -> Tracer:
@@ -152,6 +211,10 @@ class TraceIds(RandomIdGenerator):
     def give(self, trace_id: int) -> None:
         """Let the next trace of this thread have this id."""
         self._given.next = trace_id
+
+    def random(self) -> str:
+        """Return the id of a trace that begins with nobody's; 32 hex digits."""
+        return f"{super().generate_trace_id():032x}"
 
     def generate_trace_id(self) -> int:
         """Return the id that was given, or a random one."""
@@ -193,14 +256,12 @@ class MessageTrace:
 
     def end(self, status: int) -> None:
         """Tell that it was answered so."""
-        self.span.set_attribute("http.response.status_code", status)
-        if status >= 500:
-            self.span.set_status(Status(StatusCode.ERROR))
+        tell_status(self.span, status)
         self.span.end()
 
 
 class Tracing:
-    """Begins the traces of messages."""
+    """Begins the traces of messages, and of other requests."""
 
     def __init__(self, tracer: Tracer, sampling: Sampling, ids: TraceIds) -> None:
         self._tracer = tracer
@@ -208,16 +269,30 @@ class Tracing:
         self._ids = ids
 
     def begin(
-        self, name: str, trace_id: str, traceparent: str | None, began: int
+        self, name: str, trace_id: str, caller: Caller | None, began: int
     ) -> MessageTrace | None:
         """Return the trace of a delivery; None where it is not sampled.
 
         ``trace_id`` is 32 hex digits; ``began`` in nanoseconds since 1970.
         """
-        caller = None
-        if traceparent is not None and self._sampling.follows:
-            caller = caller_of(traceparent)
-        if caller is None:
+        root = self._root(name, trace_id, caller, began)
+        return None if root is None else MessageTrace(self._tracer, root, began)
+
+    def begin_request(
+        self, name: str, caller: Caller | None, attributes: Attributes, began: int
+    ) -> Span | None:
+        """Return the span of a request, to be ended; None where it is not sampled."""
+        root = self._root(name, self._ids.random(), caller, began)
+        if root is not None:
+            root.set_attributes(attributes)
+        return root
+
+    def _root(self, name: str, trace_id: str, caller: Caller | None, began: int) -> Span | None:
+        """Return the first span of this process; whether there is one is known before it is made.
+
+        ``trace_id`` is that of the trace where its caller has none, or no say.
+        """
+        if caller is None or not self._sampling.follows:
             if not self._sampling.takes(trace_id):
                 return None
             self._ids.give(int(trace_id, 16))
@@ -225,6 +300,5 @@ class Tracing:
         elif not caller.is_sampled:
             return None
         else:
-            parent = set_span_in_context(NonRecordingSpan(caller.context))
-        root = self._tracer.start_span(name, parent, SpanKind.SERVER, start_time=began)
-        return MessageTrace(self._tracer, root, began)
+            parent = _context(caller.trace_id, caller.span_id)
+        return self._tracer.start_span(name, parent, SpanKind.SERVER, start_time=began)

@@ -42,6 +42,7 @@ class Got(NamedTuple):
 
     id: str | None
     body: bytes
+    traceparent: str | None = None
 
 
 class Place:
@@ -120,7 +121,10 @@ class HttpPlace(Place):
         await self.broker.go_on()
 
     async def collect(self) -> None:
-        self.got = [Got(headers["webhook-id"], body) for headers, body in self.broker.received]
+        self.got = [
+            Got(headers["webhook-id"], body, headers.get("traceparent"))
+            for headers, body in self.broker.received
+        ]
 
 
 class PubSubPlace(Place):
@@ -155,7 +159,10 @@ class StreamPlace(Place):
 
     async def collect(self) -> None:
         entries = await self.redis.xrange(self.name)
-        self.got = [Got(fields[b"id"].decode(), fields[b"event"]) for _, fields in entries]
+        self.got = [
+            Got(fields[b"id"].decode(), fields[b"event"], _text(fields.get(b"traceparent")))
+            for _, fields in entries
+        ]
 
     async def close(self) -> None:
         await self.redis.aclose()
@@ -177,7 +184,9 @@ class RabbitPlace(Place):
     async def collect(self) -> None:
         while message := await self._queue.get(no_ack=True, fail=False):
             assert message.delivery_mode == aio_pika.DeliveryMode.PERSISTENT
-            self.got.append(Got(message.message_id, message.body))
+            traceparent = message.headers.get("traceparent")
+            assert traceparent is None or isinstance(traceparent, str)
+            self.got.append(Got(message.message_id, message.body, traceparent))
 
     async def close(self) -> None:
         await self._connection.close()
@@ -206,7 +215,8 @@ class NatsPlace(Place):
             message = await self.jetstream.get_msg(self.name, number)
             assert message.headers is not None
             assert message.data is not None
-            self.got.append(Got(message.headers["Nats-Msg-Id"], message.data))
+            traceparent = message.headers.get("traceparent")
+            self.got.append(Got(message.headers["Nats-Msg-Id"], message.data, traceparent))
 
     async def close(self) -> None:
         await self._connection.close()
@@ -233,12 +243,18 @@ class KafkaPlace(Place):
     async def collect(self) -> None:
         for message in await asyncio.to_thread(self._consumer.consume, 1000, 0.1):
             if message.error() is None:
-                self.got.append(Got(None, message.value() or b""))
+                headers: Any = message.headers()
+                traceparent = _text(dict(headers).get("traceparent"))
+                self.got.append(Got(None, message.value() or b"", traceparent))
                 self.keys.append(message.key())
-                self.headers.append(message.headers())
+                self.headers.append(headers)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._consumer.close)
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode()
 
 
 @dataclass(frozen=True)

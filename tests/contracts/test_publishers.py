@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import pytest
+from opentelemetry.trace import SpanKind, StatusCode
 
 from gateway.adapters.kafka import Kafka
 from gateway.adapters.nats import NatsJetStream
@@ -33,6 +34,7 @@ from tests.contracts.sinks import (
     running,
 )
 from tests.services import free_port
+from tests.traced import CALLER, ORIGIN, UNSAMPLED, Traced, id_of, parent_of
 
 PATIENT: Final = Limits(seconds=15, max_bytes=100_000)
 HASTY: Final = Limits(seconds=1, max_bytes=100_000)
@@ -108,6 +110,54 @@ def test_what_was_accepted_is_there_with_its_id_its_bytes_and_in_order(sink: Run
             assert [each.body for each in got] == [event.body for event in sent]
             for each, event in zip(got, sent, strict=True):
                 assert each.id in (None, event.id)
+
+    asyncio.run(scenario())
+
+
+def test_an_event_that_is_sampled_is_sent_in_a_span_that_goes_along_and_no_other_has_one(
+    sink: Running, traced: Traced
+) -> None:
+    async def scenario() -> None:
+        async with sink.opened() as place, publishing(place) as publisher:
+            plain, sampled, unsampled = events(range(3))
+            sampled = sampled._replace(traceparent=CALLER)
+            unsampled = unsampled._replace(traceparent=UNSAMPLED)
+            sent = [plain, sampled, unsampled]
+            assert await publisher.publish(sent) == [ACCEPTED] * 3
+            (span,) = traced.spans()
+            assert parent_of(span) == ORIGIN
+            told = span.attributes or {}
+            assert told["gateway.event.type"] == "message.text"
+            got = {each.body: each.traceparent for each in await place.read(3)}
+            along: str | None = f"00-{id_of(span)}-01"
+            if sink.name == "http":
+                assert (span.name, span.kind) == ("POST", SpanKind.CLIENT)
+                assert told["http.response.status_code"] == 204
+            else:
+                assert (span.name, span.kind) == (f"send {place.name}", SpanKind.PRODUCER)
+                assert told["messaging.message.id"] == sampled.id
+            if sink.name == "redis_pubsub":
+                # It has no place for it beside the event.
+                along = None
+            assert (got[plain.body], got[sampled.body]) == (None, along)
+            assert got[unsampled.body] in (None, UNSAMPLED)
+            # Whose key it is, and what it says, nobody is told.
+            assert sampled.key not in span.to_json()
+            assert "你好" not in span.to_json()
+
+    asyncio.run(scenario())
+
+
+def test_a_span_tells_why_an_event_was_not_taken(sink: Running, traced: Traced) -> None:
+    async def scenario() -> None:
+        async with sink.opened() as place:
+            publisher = place.publisher(HASTY, f"{sink.kind.scheme}127.0.0.1:{free_port()}")
+            (event,) = events([0])
+            assert all_later(await publisher.publish([event._replace(traceparent=CALLER)]))
+            await publisher.close()
+            (span,) = traced.spans()
+            assert span.status.status_code is StatusCode.ERROR
+            assert (span.attributes or {})["error.type"]
 
     asyncio.run(scenario())
 

@@ -41,6 +41,7 @@ class Endpoint:
         self.answer: Any = None
         self.events: list[dict[str, Any]] = []
         self.ids: list[str] = []
+        self.headers: list[dict[str, str]] = []
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
         """Verify, note, answer."""
@@ -51,6 +52,7 @@ class Endpoint:
         if self.status == 200:
             self.events.append(json.loads(body))
             self.ids.append(request.headers["webhook-id"])
+            self.headers.append({name.lower(): v for name, v in request.headers.items()})
         if self.answer is None:
             return web.Response(status=self.status)
         return web.json_response(self.answer)

@@ -4,6 +4,7 @@ Seen by a receiver of OTLP, as a collector is one.
 """
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,8 +20,11 @@ from gateway.simulator.platform import Platform
 from tests.e2e.collector import Collector, Received, collector
 from tests.e2e.platform import PlatformServer, platform
 from tests.e2e.server import Server, running, start, wait_until_ready
+from tests.e2e.signing_in import place
 from tests.e2e.test_push import CONTENT, SETTINGS, TEMPLATE, user
-from tests.services import free_port
+from tests.e2e.test_push_api import API_KEY, BEARER
+from tests.e2e.test_sinks import Endpoint, _sink
+from tests.services import free_port, wait_until
 from tests.support import ACCOUNT_ID, make_sender
 
 BOT: Final = """
@@ -68,7 +72,9 @@ class World:
         (folder / "shop.py").write_text(BOT, encoding="utf-8")
         self.folder = folder
         port = free_port()
-        self.settings = SETTINGS.format(port=port) + PUSH
+        self.endpoint = opened.enter_context(Endpoint().listening())
+        sink = _sink(self.endpoint.port).partition("[inbound]")[0]
+        self.settings = SETTINGS.format(port=port) + PUSH + API_KEY + sink
         self.server = opened.enter_context(running("shop", folder, self.settings))
         self.platform: PlatformServer = opened.enter_context(
             platform(folder, port, self.server.port)
@@ -113,11 +119,8 @@ def world(seen: Collector, tmp_path: Path) -> Iterator[World]:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Wait for what must come."""
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.1)
+    """Wait for what must come: an export, a claim and a receipt take their time."""
+    wait_until(condition, "what must come", seconds=60)
 
 
 def life_of(seen: Collector) -> dict[str, list[Received]]:
@@ -186,6 +189,85 @@ def test_a_caller_s_trace_goes_on(world: World, seen: Collector) -> None:
     until(lambda: "send push" in life_of(seen))
     (root,) = life_of(seen)["POST /wechat/{account}"]
     assert (root.trace_id, root.parent) == (trace_id, parent)
+
+
+def test_what_is_pushed_over_http_is_in_its_caller_s_trace_up_to_the_receipt(
+    world: World, seen: Collector
+) -> None:
+    trace_id, parent = "ab" * 16, "cd" * 8
+    headers = {"traceparent": f"00-{trace_id}-{parent}-01"}
+    goods = {"number": "A17", "goods": "巧克力"}
+    sent = {"to": user(6), "template": "order-shipped", "data": goods}
+    body = json.dumps(sent).encode()
+
+    def life() -> dict[str, Received]:
+        return {one.name: one for one in seen.spans if one.trace_id == trace_id}
+
+    worker = world.worker()
+    try:
+        for refused in ({}, {"authorization": "Bearer gwk_nobody"}):
+            assert world.server.ask("POST", "/push/messages", body, **headers, **refused)[0] == 401
+        assert world.server.ask("POST", "/push/messages", body, **headers, **BEARER)[0] == 202
+        until(lambda: "receive receipt" in life())
+    finally:
+        worker.stop()
+    found = life()
+    for name, above in (
+        ("send push", "POST /push/messages"),
+        ("process push", "send push"),
+        (PATH, "process push"),
+        ("receive receipt", "send push"),
+    ):
+        assert found[name].parent == found[above].id, name
+    assert found["POST /push/messages"].parent == parent
+    # The refused ones, which came first, left nothing.
+    assert [one.name for one in seen.spans].count("POST /push/messages") == 1
+    for told in seen.bodies:
+        assert user(6).encode() not in told
+        assert "巧克力".encode() not in told
+
+
+def test_a_sink_gets_the_event_in_the_message_s_trace(world: World, seen: Collector) -> None:
+    world.follow(8)
+    worker = world.worker()
+    try:
+        until(lambda: {"handle shop.welcome", "POST"} <= {one.name for one in seen.spans})
+    finally:
+        worker.stop()
+    (posted,) = (one for one in seen.spans if one.name == "POST")
+    (root,) = (one for one in seen.spans if one.id == posted.parent)
+    assert root.name == "POST /wechat/{account}"
+    assert (posted.attributes["gateway.sink"], posted.trace_id) == ("crm", root.trace_id)
+    (headers,), (event,) = world.endpoint.headers, world.endpoint.events
+    assert headers["traceparent"] == f"00-{posted.trace_id}-{posted.id}-01"
+    assert event["traceparent"] == f"00-{root.trace_id}-{root.id}-01"
+
+
+def test_a_sign_in_is_traced_with_the_call_it_makes_and_its_browser_has_no_say(
+    seen: Collector, tmp_path: Path
+) -> None:
+    trace_id = "ab" * 16
+    with place(tmp_path) as here:
+        browser = here.browser()
+        forged = {"traceparent": f"00-{trace_id}-{'cd' * 8}-01"}
+        assert browser.go(f"{here.url}/oauth/main/callback?code=x&state=y", **forged).status == 400
+        assert browser.go(f"{here.url}/session", **forged).status == 401
+        back = browser.agree(browser.begin())
+        assert browser.go(back, **forged).status == 302
+        token = browser.token
+        assert browser.go(f"{here.url}/session", **forged).status == 200
+        assert here.app_login().status == 200
+        until(lambda: "POST /miniprogram/{account}/login" in {one.name for one in seen.spans})
+    found = {one.name: one for one in seen.spans}
+    callback = found["GET /oauth/{account}/callback"]
+    assert found["GET /sns/oauth2/access_token"].parent == callback.id
+    assert (callback.parent, callback.attributes["gateway.account"]) == ("", "main")
+    assert [one.name for one in seen.spans].count(callback.name) == 1
+    # Whoever is signed in is followed as any caller is that is known.
+    assert [one.name for one in seen.spans if one.trace_id == trace_id] == ["GET /session"]
+    for told in seen.bodies:
+        assert token.encode() not in told
+        assert back.partition("code=")[2].partition("&")[0].encode() not in told
 
 
 def test_a_collector_that_is_gone_delays_no_message_and_no_stop(

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import httpx
 from litestar import Litestar
 from litestar.testing import TestClient
+from litestar.types import Middleware
 
 from gateway.adapters.sqlite_job_records import SqliteRecords
 from gateway.adapters.sqlite_queue import SqliteQueue
@@ -117,16 +118,18 @@ def errors(answer: httpx.Response) -> dict[str, str]:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Api]:
+def serving(folder: Path, *middleware: Middleware) -> Iterator[Api]:
     """Serve the API with a new file in the folder."""
     path = folder / "gateway.db"
     stores = Flaky(path, timeout=5), SqliteRecords(path, timeout=5)
-    with serving_over(*stores, SqliteTemplates(path, timeout=5)) as api:
+    with serving_over(*stores, SqliteTemplates(path, timeout=5), *middleware) as api:
         yield api
 
 
 @contextmanager
-def serving_over(queue: Any, records: JobRecords, store: TemplateStore) -> Iterator[Api]:
+def serving_over(
+    queue: Any, records: JobRecords, store: TemplateStore, *middleware: Middleware
+) -> Iterator[Api]:
     """Serve the API over a queue, the records of its jobs, and templates; close all."""
     templates = Templates({one.name: one for one in (SHIPPED, NOTICE)}, store)
     push = Push(JobMaker(["main", "other"], templates), queue)
@@ -137,6 +140,7 @@ def serving_over(queue: Any, records: JobRecords, store: TemplateStore) -> Itera
             document_route("1.2.3", OPERATIONS),
         ],
         on_shutdown=[queue.close, records.close, store.close],
+        middleware=middleware,
         openapi_config=None,
         logging_config=None,
     )

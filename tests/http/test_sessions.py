@@ -1,7 +1,7 @@
 """Sessions in requests: who calls in an author's own routes, guards, renewal, what is told."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ import httpx
 import pytest
 from litestar import Litestar, Request, Router, get, post
 from litestar.testing import TestClient
-from litestar.types import ASGIApp
+from litestar.types import ASGIApp, ControllerRouterHandler, Middleware
 
 from gateway.adapters.sqlite_identities import SqliteIdentities
 from gateway.adapters.sqlite_sessions import SqliteSessions
@@ -89,7 +89,12 @@ class Site:
 
 
 @contextmanager
-def serving(folder: Path, same_site: Any = "lax", domain: str | None = None) -> Iterator[Site]:
+def serving(
+    folder: Path,
+    same_site: Any = "lax",
+    domain: str | None = None,
+    around: Sequence[Middleware] = (),
+) -> Iterator[Site]:
     """Serve the routes, with somebody signed in."""
     offset = [0.0]
 
@@ -110,8 +115,8 @@ def serving(folder: Path, same_site: Any = "lax", domain: str | None = None) -> 
         return SessionMiddleware(app, authentication)
 
     own = Router("/", route_handlers=[me, mine, staff, orders], middleware=[middleware])
-    routes = session_routes(OwnSessions(authentication))
-    of_gateway = Router("/", route_handlers=routes, exception_handlers=HANDLERS)
+    own_sessions = session_routes(OwnSessions(authentication))
+    of_gateway = Router("/", route_handlers=own_sessions, exception_handlers=HANDLERS)
     verify = verify_route(authentication, {"main"}, "https://wx.example")
 
     async def enter() -> Opened:
@@ -124,7 +129,8 @@ def serving(folder: Path, same_site: Any = "lax", domain: str | None = None) -> 
         await store.close()
         await identities.close()
 
-    app = Litestar([own, of_gateway, verify], on_shutdown=[close], openapi_config=None)
+    routes: list[ControllerRouterHandler] = [own, of_gateway, verify]
+    app = Litestar(routes, on_shutdown=[close], openapi_config=None, middleware=around)
     with TestClient(app, base_url="https://wx.example") as client:
         opened = client.blocking_portal.call(enter)
         yield Site(client, opened, directory, sessions, store, offset)

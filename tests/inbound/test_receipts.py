@@ -19,11 +19,13 @@ from gateway.inbound.receipts import (
 from gateway.outbound.jobs import Channel, Closed, Receipt, State
 from gateway.outbound.requests import MassTo
 from gateway.protocol.decode import decode
+from gateway.telemetry.tracing import origin_of, span
 from tests.inbound.driving import make_context
 from tests.inbound.pushed import Pushed, pushed
 from tests.inbound.whole import play
 from tests.outbound.pool import DATA, user
 from tests.support import NOW, text_document
+from tests.traced import ORIGIN, Traced, id_of, links_of, parent_of
 
 NUMBER: Final = 1 << 60
 """A message's number, longer than a float can tell."""
@@ -245,3 +247,41 @@ def test_more_receipts_than_are_taken_at_once_close_all_their_messages(tmp_path:
             assert {record.state for record in await one.messages()} == {State.DELIVERED}
 
     play(scenario)
+
+
+@pytest.mark.parametrize("is_sampled", [True, False])
+def test_a_receipt_is_in_its_job_s_trace_and_its_callback_s_linked_to_each_other(
+    tmp_path: Path, traced: Traced, is_sampled: bool
+) -> None:
+    async def scenario() -> None:
+        async with pushed(tmp_path) as one:
+            with span("of a handler", origin=origin_of(ORIGIN)):
+                await one.push.template("main", user(1), "order-shipped", DATA)
+            await one.send(Channel.TEMPLATE, str(NUMBER))
+            context = make_context()
+            if is_sampled:
+                context.trace = traced.tracing.begin("POST", "12" * 16, None, 1)
+            entry = receipt_entry(template_receipt(), context)
+            assert entry is not None
+            assert (b"gateway_origin" in entry.body) is is_sampled
+            await one.store_entry(entry)
+            assert await join(one) == 1
+            if context.trace is not None:
+                context.trace.end(200)
+
+    play(scenario)
+    sent, received = traced.one("send push"), traced.one("receive receipt")
+    assert parent_of(received) == id_of(sent)
+    assert (received.attributes or {})["gateway.outcome"] == "delivered"
+    if not is_sampled:
+        assert links_of(received) == []
+        assert {one.name for one in traced.spans()} == {
+            "of a handler",
+            "send push",
+            "receive receipt",
+        }
+        return
+    callback, settled = traced.one("POST"), traced.one("settle receipt")
+    assert links_of(received) == [id_of(callback)]
+    assert parent_of(settled) == id_of(callback)
+    assert links_of(settled) == [id_of(sent)]

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import Decision, TraceIdRatioBased
 
-from gateway.telemetry import instruments
+from gateway.telemetry import instruments, otlp_traces
 from gateway.telemetry.cells import Labels
 from gateway.telemetry.metrics import Metrics, gather
 from gateway.telemetry.otlp import TelemetryWrong
@@ -34,10 +34,18 @@ HERE: Final = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
 BEGAN: Final = 1_790_000_000_000_000_000
 
 
+def make(**variables: str) -> Traces:
+    """Return traces as a process has them, but nobody tries to reach a collector."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(otlp_traces, "otlp_exporter", lambda *_: InMemorySpanExporter())
+        made = make_traces({**HERE, **variables}, Metrics(), "1.2.3")
+    assert made is not None
+    return made
+
+
 def traces(**variables: str) -> tuple[Traces, InMemorySpanExporter]:
     """Return traces that are kept in memory."""
-    made = make_traces({**HERE, **variables}, Metrics(), "1.2.3")
-    assert made is not None
+    made = make(**variables)
     kept = InMemorySpanExporter()
     made.provider.add_span_processor(CountingProcessor(kept, Metrics(), 100))
     return made, kept
@@ -45,7 +53,7 @@ def traces(**variables: str) -> tuple[Traces, InMemorySpanExporter]:
 
 def begin(made: Traces, traceparent: str | None = None, key: str = KEY) -> MessageTrace | None:
     """Begin the trace of a delivery."""
-    return made.tracing.begin("POST /wechat/{account}", key, traceparent, BEGAN)
+    return made.tracing.begin("POST /wechat/{account}", key, caller_of(traceparent), BEGAN)
 
 
 def spans(made: Traces, kept: InMemorySpanExporter) -> dict[str, ReadableSpan]:
@@ -177,8 +185,7 @@ def test_an_exporter_that_hangs_drops_what_there_is_no_room_for_and_delays_nobod
             """Let go of nothing."""
 
     metrics = Metrics()
-    made = make_traces(HERE, Metrics(), "1.2.3")
-    assert made is not None
+    made = make()
     processor = CountingProcessor(Hanging(), metrics, 10)
     made.provider.add_span_processor(processor)
     for _ in range(25):
@@ -205,8 +212,7 @@ def test_what_a_collector_does_not_take_is_counted(raises: bool) -> None:
             """Let go of nothing."""
 
     metrics = Metrics()
-    made = make_traces(HERE, Metrics(), "1.2.3")
-    assert made is not None
+    made = make()
     processor = CountingProcessor(Failing(), metrics, 10)
     made.provider.add_span_processor(processor)
     one = begin(made)

@@ -12,6 +12,7 @@ from litestar.exceptions import HTTPException, InternalServerException
 from gateway.errors import PushRefused
 from gateway.http.api.keys import ApiKey, Keys, Scope
 from gateway.http.api.problems import Problem, Unheard
+from gateway.http.arrivals import trace_known
 from gateway.http.patience import Patience
 
 BODY_SECONDS: Final = 30.0
@@ -31,6 +32,7 @@ def asker(keys: Keys) -> Ask:
 
     def ask(request: Asked, scope: Scope) -> ApiKey:
         key = keys.holder(request.headers.get("authorization"))
+        trace_known()
         key.demand(scope)
         return key
 

@@ -16,6 +16,7 @@ from litestar.middleware import AbstractAuthenticationMiddleware, Authentication
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from gateway.errors import StoreDown
+from gateway.http.arrivals import trace_known
 from gateway.http.identity.cookies import Cookies
 from gateway.identity.session import Session
 from gateway.identity.session_tokens import TokenRefused
@@ -57,9 +58,11 @@ class Authentication:
         if not token:
             return None
         try:
-            return await self.sessions.find(token)
+            seen = await self.sessions.find(token)
         except TokenRefused:
             return None
+        trace_known()
+        return seen
 
     def is_due(self, seen: Seen) -> bool:
         """Tell whether it is time for a new token."""

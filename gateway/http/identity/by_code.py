@@ -11,6 +11,7 @@ from litestar.status_codes import HTTP_200_OK
 from gateway.errors import ApiError, PushRefused, UserRejected
 from gateway.http.api.asking import Bodies
 from gateway.http.api.problems import RETRY_AFTER, Problem
+from gateway.http.arrivals import trace_anybody
 from gateway.http.identity.authentication import Authentication
 from gateway.http.identity.responses import NO_STORE
 from gateway.http.identity.views import TokenView, session_view
@@ -55,6 +56,7 @@ class SignInsByCode:
         """Return a session's token for the code of a user's app."""
         one = self._found(request, platform)
         code = await self._code(request)
+        trace_anybody(one.app.name)
         try:
             opened = await one.sign_in(code)
         except SignInFailed as failed:

@@ -10,6 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.status_codes import HTTP_302_FOUND, HTTP_401_UNAUTHORIZED
 
 from gateway.errors import StoreDown
+from gateway.http.arrivals import is_traced, trace_anybody
 from gateway.http.identity.cookies import Cookies, sign_in_name
 from gateway.http.identity.navigation import escaped, is_navigation
 from gateway.http.identity.pages import HEADERS, page
@@ -45,6 +46,7 @@ def oauth_routes(
             leave = sign_in.begin(query.get("scope", ""), redirect)
         except SignInFailed as failed:
             return page(failed.problem, said=failed.said)
+        trace_anybody(sign_in.app.name)
         value, cookie = leave.state
         return _lead(leave.url, cookies.sign_in(value, cookie, _path(sign_in)))
 
@@ -56,6 +58,8 @@ def oauth_routes(
             return _nobody()
         code, state = (request.query_params.get(name, "") for name in ("code", "state"))
         cookie = request.cookies.get(sign_in_name(state), "")
+        if is_traced() and sign_in.begun(state, cookie) is not None:
+            trace_anybody(sign_in.app.name)
         try:
             signed_in = await sign_in.finish(code, state, cookie)
         except SignInFailed as failed:
