@@ -361,6 +361,9 @@ def _callers_trace(request: Request) -> str | None:
 def _begin(tracing: Tracing, delivery: _Delivery, request: Request) -> MessageTrace | None:
     """Return the trace of a delivery that was verified; None where it is not sampled."""
     caller = caller_of(request.header("traceparent"))
+    if caller is None and not tracing.samples(delivery.key):
+        # Most callbacks: nothing is made for them.
+        return None
     trace_id = delivery.key.hex() if caller is None else caller.trace_id
     delivery.know_trace_id(trace_id)
     began = time.time_ns() - int((time.monotonic() - request.arrived) * 1e9)

@@ -43,12 +43,12 @@ def otlp_exporter(environ: Mapping[str, str], signal: str, module: str, class_: 
 
     Raises TelemetryWrong.
     """
-    own = environ.get(f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL")
-    protocol = own or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or "http/protobuf"
+    variable = f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL"
+    if not environ.get(variable):
+        variable = "OTEL_EXPORTER_OTLP_PROTOCOL"
+    protocol = environ.get(variable) or "http/protobuf"
     if protocol not in _MODULES:
-        raise TelemetryWrong(
-            f"OTEL_EXPORTER_OTLP_PROTOCOL: {protocol} is unknown; give {_either((*_MODULES,))}"
-        )
+        raise TelemetryWrong(f"{variable}: {protocol} is unknown; give {_either((*_MODULES,))}")
     try:
         # Not before it is asked for: it takes a third of a second.
         found: Any = import_module(
@@ -56,8 +56,8 @@ def otlp_exporter(environ: Mapping[str, str], signal: str, module: str, class_: 
         )
     except ImportError:
         raise TelemetryWrong(
-            "OTEL_EXPORTER_OTLP_PROTOCOL: grpc needs the extra otlp-grpc; pip install "
-            '"wechat-gateway[otlp-grpc]", or give http/protobuf'
+            f'{variable}: grpc needs the extra otlp-grpc; pip install "wechat-gateway[otlp-grpc]", '
+            "or give http/protobuf"
         ) from None
     return getattr(found, class_)()
 

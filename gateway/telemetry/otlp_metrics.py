@@ -172,6 +172,7 @@ class MetricsExport:
         self._interval, self._timeout = pace
         self._families: Callable[[], Awaitable[list[Family]]] | None = None
         self._running: asyncio.Task[None] | None = None
+        self._sending = threading.Lock()
 
     def start(self, families: Callable[[], Awaitable[list[Family]]]) -> None:
         """Begin; ``families`` returns what is to be exported."""
@@ -185,7 +186,7 @@ class MetricsExport:
             await asyncio.wait([self._running])
             with suppress(TimeoutError):
                 async with asyncio.timeout(STOP_SECONDS):
-                    await self._export()
+                    await self._export(STOP_SECONDS)
         self._turn.release()
         threading.Thread(target=self._exporter.shutdown, daemon=True).start()
 
@@ -195,25 +196,37 @@ class MetricsExport:
             await asyncio.sleep(self._interval)
             await self._export()
 
-    async def _export(self) -> None:
-        began = self._turn.take()
-        if began is None or self._families is None:
-            return
-        families = await self._families()
-        data = metrics_data(families, self._resource, self._version, Span(began, time.time_ns()))
+    async def _export(self, patience: float = 0.0) -> None:
+        """Export once, where it is this process's turn; what goes wrong is counted, not raised.
+
+        ``patience`` is how long an export before it may still take.
+        """
         try:
+            began = self._turn.take()
+            if began is None or self._families is None:
+                return
+            found, span = await self._families(), Span(began, time.time_ns())
+            data = metrics_data(found, self._resource, self._version, span)
             async with asyncio.timeout(self._timeout):
-                is_taken = await _in_thread(lambda: self._send(data))
+                is_taken = await _in_thread(lambda: self._send(data, patience))
         except TimeoutError:
+            is_taken = False
+        except Exception as error:  # Whoever looks may raise; the next time it may work.
+            _log.warning("metrics were not exported", error=type(error).__name__)
             is_taken = False
         self._metrics.exports.add(("exported" if is_taken else "failed",))
 
-    def _send(self, data: MetricsData) -> bool:
+    def _send(self, data: MetricsData, patience: float) -> bool:
+        # One at a time: a collector that hangs would have a thread more with each interval.
+        if not self._sending.acquire(timeout=patience):
+            return False
         try:
             result = self._exporter.export(data, timeout_millis=1000 * self._timeout)
         except Exception as error:  # whatever the exporter raises
             _log.warning("metrics were not exported", error=type(error).__name__)
             return False
+        finally:
+            self._sending.release()
         return result is MetricExportResult.SUCCESS
 
 

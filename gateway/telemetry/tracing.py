@@ -60,9 +60,9 @@ class Sampling(NamedTuple):
     follows: bool
     """Whether that is the caller's to decide, where there is one."""
 
-    def takes(self, trace_id: str) -> bool:
-        """Tell whether a trace is sampled that begins here; its id in 32 hex digits."""
-        return int(trace_id[16:], 16) < self.bound
+    def takes(self, trace_id: bytes) -> bool:
+        """Tell whether a trace is sampled that begins here; its id as 16 bytes."""
+        return int.from_bytes(trace_id[8:], "big") < self.bound
 
 
 class Caller(NamedTuple):
@@ -268,6 +268,10 @@ class Tracing:
         self._sampling = sampling
         self._ids = ids
 
+    def samples(self, trace_id: bytes) -> bool:
+        """Tell whether a trace is sampled that begins here; its id as 16 bytes."""
+        return self._sampling.takes(trace_id)
+
     def begin(
         self, name: str, trace_id: str, caller: Caller | None, began: int
     ) -> MessageTrace | None:
@@ -293,7 +297,7 @@ class Tracing:
         ``trace_id`` is that of the trace where its caller has none, or no say.
         """
         if caller is None or not self._sampling.follows:
-            if not self._sampling.takes(trace_id):
+            if not self.samples(bytes.fromhex(trace_id)):
                 return None
             self._ids.give(int(trace_id, 16))
             parent = Context()

@@ -33,6 +33,7 @@ STILL: Final = {
     "gateway_session_verifications_total": "nobody signed in",
     "gateway_spill_messages_total": "the store is up",
     "gateway_telemetry_spans_total": "nothing is traced",
+    "gateway_telemetry_exports_total": "Prometheus comes for the metrics",
     "gateway_telemetry_unread_total": "the store is up",
     "gateway_push_paused_seconds": "no limit is met",
 }

@@ -6,6 +6,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from tests.e2e.collector import Collector, collector
 from tests.e2e.server import ACCOUNTS, Server, running
 from tests.e2e.test_metrics import FORGED, MESSAGES, REPEATED, _call, told
+from tests.e2e.test_traces import LIFE, World, life_of
 from tests.services import _children, wait_until
 
 CALLBACKS = "gateway.callback.duration"
@@ -99,9 +101,34 @@ def exporting(server: Server) -> list[int]:
     return holders
 
 
-def test_a_collector_that_does_not_answer_is_counted_and_delays_no_stop(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", ["rsgi", "workers"])
+def test_a_stop_exports_what_was_counted_since_the_last_time(
+    seen: Collector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
+    monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "3600000")
+    with running(kind, tmp_path, ACCOUNTS) as server:
+        asyncio.run(_call(server))
+        assert seen.exports == []
+        assert server.stop() == 0
+    assert by_outcome(seen) == {"reply": MESSAGES + 2 * REPEATED, "refused": FORGED}
+
+
+def test_a_trace_is_whole_by_either_protocol(seen: Collector, tmp_path: Path) -> None:
+    with ExitStack() as opened:
+        world = World(tmp_path, opened)
+        worker = world.worker()
+        try:
+            world.follow(1)
+            wait_until(lambda: life_of(seen).keys() >= {*LIFE}, "the spans")
+        finally:
+            worker.stop()
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_a_collector_that_does_not_answer_is_counted_and_delays_no_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen()

@@ -1,8 +1,11 @@
 """Metrics as OpenTelemetry has them: what is exported, by whom, and what asks for it."""
 
+import asyncio
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,12 +15,24 @@ from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import (
     OTLPMetricExporter as GrpcExporter,
 )
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-from opentelemetry.sdk.metrics.export import ConsoleMetricExporter
+from opentelemetry.sdk.metrics.export import (
+    ConsoleMetricExporter,
+    MetricExporter,
+    MetricExportResult,
+    MetricsData,
+)
 from opentelemetry.sdk.resources import Resource
 
-from gateway.telemetry.metrics import Metrics, gather
+from gateway.telemetry.metrics import Family, Metrics, gather
 from gateway.telemetry.otlp import TelemetryWrong
-from gateway.telemetry.otlp_metrics import Span, Turn, make_metrics_export, metrics_data
+from gateway.telemetry.otlp_metrics import (
+    MetricsExport,
+    Pace,
+    Span,
+    Turn,
+    make_metrics_export,
+    metrics_data,
+)
 
 SPAN: Final = Span(7, 9)
 OTLP: Final = {"OTEL_METRICS_EXPORTER": "otlp"}
@@ -124,6 +139,10 @@ def test_what_exports_is_what_the_variables_ask_for(
     [
         ({"OTEL_METRICS_EXPORTER": "jaeger"}, "give otlp, console, none or prometheus"),
         ({**OTLP, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, "give http/protobuf or grpc"),
+        (
+            {**OTLP, "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL": "http/json"},
+            "^OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: http/json",
+        ),
         ({**OTLP, "OTEL_METRIC_EXPORT_INTERVAL": "1s"}, "OTEL_METRIC_EXPORT_INTERVAL: 1s"),
     ],
 )
@@ -150,3 +169,92 @@ def test_an_instance_is_told_from_others_by_what_it_counts_with(tmp_path: Path) 
     names = [one._resource.attributes["service.instance.id"] for one in made if one is not None]
     assert str(names[0]).endswith(f":{os.getpid()}")
     assert names[1] == names[2] != names[0]
+
+
+class Receiver(MetricExporter):
+    """A collector that takes what it is given, when ``go_on`` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = threading.Event()
+        self.begun = 0
+
+    def export(
+        self,
+        metrics_data: MetricsData,  # noqa: ARG002 - the base class's names
+        timeout_millis: float = 10_000,  # noqa: ARG002
+        **_: object,
+    ) -> MetricExportResult:
+        """Wait, and take it."""
+        self.begun += 1
+        self.go_on.wait()
+        return MetricExportResult.SUCCESS
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002
+        """Hold nothing back."""
+        return True
+
+    def shutdown(self, timeout_millis: float = 30_000, **_: object) -> None:
+        """Let go of nothing."""
+
+
+def exporting(receiver: Receiver, metrics: Metrics) -> MetricsExport:
+    """Return what exports every few milliseconds."""
+    return MetricsExport(receiver, Resource({}), "1.0", Turn(None, 1), metrics, Pace(0.005, 0.01))
+
+
+def outcomes(metrics: Metrics) -> dict[str, float]:
+    """Return how many exports had which end."""
+    found = {one.instrument.name: one.points for one in gather(metrics.cells.read())}
+    return {point.labels[0]: point.value for point in found.get("gateway.telemetry.exports", ())}
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what must come."""
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def test_a_look_that_fails_is_counted_and_ends_neither_the_exports_nor_the_stop() -> None:
+    metrics, receiver = Metrics(), Receiver()
+    receiver.go_on.set()
+    is_broken = True
+
+    async def families() -> list[Family]:
+        if is_broken:
+            raise OSError("unreadable")
+        return gather(metrics.cells.read())
+
+    async def run() -> None:
+        nonlocal is_broken
+        export = exporting(receiver, metrics)
+        export.start(families)
+        await until(lambda: outcomes(metrics).get("failed", 0) > 1)
+        assert receiver.begun == 0
+        is_broken = False
+        await until(lambda: outcomes(metrics).get("exported", 0) > 1)
+        is_broken = True
+        failed = outcomes(metrics)["failed"]
+        await export.close()
+        assert outcomes(metrics)["failed"] > failed
+
+    asyncio.run(run())
+
+
+def test_a_collector_that_hangs_is_asked_once_and_again_when_it_answered() -> None:
+    metrics, receiver = Metrics(), Receiver()
+
+    async def families() -> list[Family]:
+        return []
+
+    async def run() -> None:
+        export = exporting(receiver, metrics)
+        export.start(families)
+        await until(lambda: outcomes(metrics).get("failed", 0) > 3)
+        assert receiver.begun == 1
+        receiver.go_on.set()
+        await until(lambda: outcomes(metrics).get("exported", 0) > 0)
+        await export.close()
+
+    asyncio.run(run())

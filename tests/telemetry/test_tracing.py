@@ -155,7 +155,7 @@ def test_what_is_sampled_is_what_opentelemetry_s_own_sampler_takes(ratio: float,
     sampler = TraceIdRatioBased(ratio)
     sampling = Sampling(TraceIdRatioBased.get_bound_for_rate(ratio), follows=True)
     theirs = sampler.should_sample(None, id_, "x").decision is Decision.RECORD_AND_SAMPLE
-    assert sampling.takes(f"{id_:032x}") is theirs
+    assert sampling.takes(id_.to_bytes(16, "big")) is theirs
 
 
 def test_what_is_stored_goes_on_in_another_process_and_unsampled_it_does_not() -> None:

@@ -595,8 +595,11 @@ ITSELF: Final = Row(
             width=6,
         ),
         Panel(
-            "Spans",
-            [Query(rate("gateway_telemetry_spans_total", "outcome"), "{{outcome}}")],
+            "Spans, and exports of metrics",
+            [
+                Query(rate("gateway_telemetry_spans_total", "outcome"), "spans {{outcome}}"),
+                Query(rate("gateway_telemetry_exports_total", "outcome"), "exports {{outcome}}"),
+            ],
             "failed: the collector did not take them. dropped: the queue was full.",
             unit="ops",
             width=6,
