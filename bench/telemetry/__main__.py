@@ -20,7 +20,7 @@ from bench.telemetry.runner import Plan, Turn, run
 _EXAMPLES: Final = """\
 examples:
   python -m bench.telemetry                           about five minutes
-  python -m bench.telemetry --rounds 1 --seconds 2    a quick look
+  python -m bench.telemetry --rounds 2                a quick look
   python -m bench.telemetry --markdown > table.md     the table for a document
 
 exit status: 0, also where it costs too much; 1 if any reply was wrong or missing; 2 if the run
@@ -36,9 +36,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--seconds", type=number(60), default=4, help="of each turn of a row (default: 4)"
+        "--seconds", type=number(60), default=1, help="of each turn of a row (default: 1)"
     )
-    parser.add_argument("--rounds", type=number(100), default=8, help="(default: 8)")
+    parser.add_argument("--rounds", type=number(100), default=30, help="(default: 30)")
     parser.add_argument(
         "--connections", type=number(4096), default=64, help="kept alive (default: 64)"
     )

@@ -23,7 +23,7 @@ def rows(collector: str) -> list[Row]:
         return {
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{collector}/v1/traces",
             "OTEL_METRICS_EXPORTER": "none",
-            "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+            "OTEL_TRACES_SAMPLER": "traceidratio",
             "OTEL_TRACES_SAMPLER_ARG": share,
             # What is sampled in a round is to be exported within it.
             "OTEL_BSP_SCHEDULE_DELAY": "500",

@@ -24,7 +24,7 @@ from bench.load.servers import Row, Server, check_installed
 from bench.telemetry.rows import TAIL, rows
 from tests.services import free_port
 
-_PAUSE: Final = 1.0
+_PAUSE: Final = 0.6
 """Seconds behind each turn, for spans that are exported behind it."""
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _WINDOW: Final = 7200
@@ -36,8 +36,8 @@ class Plan:
     """What is to be run."""
 
     generator: Generator
-    seconds: int = 4
-    rounds: int = 8
+    seconds: int = 1
+    rounds: int = 30
     connections: int = 64
     callbacks: int = 700_000
 

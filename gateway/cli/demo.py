@@ -229,7 +229,7 @@ def _write_settings(config: Path, port: int) -> None:
 
 async def _ready(session: aiohttp.ClientSession, url: str, server: Process) -> None:
     """Wait until the gateway answers; raise SettingsError where it ends instead."""
-    health = url.partition("/wechat/")[0] + "/health/ready"
+    health = url.partition("/wechat/")[0] + "/health/live"
     until = time.monotonic() + _START_SECONDS
     while time.monotonic() < until:
         if server.returncode is not None:

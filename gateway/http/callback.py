@@ -360,7 +360,7 @@ def _callers_trace(request: Request) -> str | None:
 
 def _begin(tracing: Tracing, delivery: _Delivery, request: Request) -> MessageTrace | None:
     """Return the trace of a delivery that was verified; None where it is not sampled."""
-    caller = caller_of(request.header("traceparent"))
+    caller = caller_of(request.header("traceparent")) if tracing.follows else None
     if caller is None and not tracing.samples(delivery.key):
         # Most callbacks: nothing is made for them.
         return None

@@ -268,6 +268,11 @@ class Tracing:
         self._sampling = sampling
         self._ids = ids
 
+    @property
+    def follows(self) -> bool:
+        """Whether a caller says what is sampled of its own: only then is it worth asking."""
+        return self._sampling.follows
+
     def samples(self, trace_id: bytes) -> bool:
         """Tell whether a trace is sampled that begins here; its id as 16 bytes."""
         return self._sampling.takes(trace_id)
