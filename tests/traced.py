@@ -30,7 +30,7 @@ class Traced:
         self._provider = TracerProvider(sampler, id_generator=ids, shutdown_on_exit=False)
         self._kept = InMemorySpanExporter()
         self._provider.add_span_processor(SimpleSpanProcessor(self._kept))
-        self.tracing = Tracing(self._provider.get_tracer("gateway"), sampling, ids)
+        self.tracing = Tracing(self._provider, "1.2.3", sampling, ids)
 
     def use(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let what is traced by OpenTelemetry's own API be kept here too."""

@@ -370,7 +370,7 @@ def _begin(tracing: Tracing, delivery: _Delivery, request: Request) -> MessageTr
     made = tracing.begin(_SPAN, trace_id, caller, began)
     if made is not None:
         message = delivery.message
-        made.span.set_attributes(
+        made.tell(
             {
                 "http.request.method": "POST",
                 "http.route": _ROUTE,

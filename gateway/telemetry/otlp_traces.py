@@ -77,7 +77,7 @@ def make_traces(environ: Mapping[str, str], metrics: Metrics, version: str) -> T
     )
     most = number_of(environ, "OTEL_BSP_MAX_QUEUE_SIZE", QUEUED)
     provider.add_span_processor(CountingProcessor(exporter, metrics, most))
-    return Traces(provider, Tracing(provider.get_tracer("gateway", version), sampling, ids))
+    return Traces(provider, Tracing(provider, version, sampling, ids))
 
 
 def install(traces: Traces) -> None:
