@@ -19,8 +19,8 @@ from bench.telemetry.runner import Plan, Turn, run
 
 _EXAMPLES: Final = """\
 examples:
-  python -m bench.telemetry                           about five minutes
-  python -m bench.telemetry --rounds 2                a quick look
+  python -m bench.telemetry                           about seven minutes
+  python -m bench.telemetry --starts 1                a quick look
   python -m bench.telemetry --markdown > table.md     the table for a document
 
 exit status: 0, also where it costs too much; 1 if any reply was wrong or missing; 2 if the run
@@ -38,7 +38,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seconds", type=number(60), default=1, help="of each turn of a row (default: 1)"
     )
-    parser.add_argument("--rounds", type=number(100), default=30, help="(default: 30)")
+    parser.add_argument(
+        "--rounds", type=number(100), default=5, help="after each start (default: 5)"
+    )
+    parser.add_argument(
+        "--starts", type=number(100), default=6, help="of all the servers (default: 6)"
+    )
     parser.add_argument(
         "--connections", type=number(4096), default=64, help="kept alive (default: 64)"
     )
@@ -74,6 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
             generator=choose_generator(options.generator),
             seconds=options.seconds,
             rounds=options.rounds,
+            starts=options.starts,
             connections=options.connections,
             callbacks=options.callbacks,
         )

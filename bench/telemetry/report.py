@@ -37,6 +37,7 @@ def as_json(plan: Plan, run: Run) -> dict[str, Any]:
         "options": {
             "seconds": plan.seconds,
             "rounds": plan.rounds,
+            "starts": plan.starts,
             "connections": plan.connections,
             "callbacks": plan.callbacks,
         },
@@ -74,7 +75,8 @@ def describe(document: dict[str, Any]) -> list[str]:
     """Return the lines that say how the numbers came about."""
     options = document["options"]
     lines = [
-        f"{options['rounds']} rounds, each of {options['seconds']} s of each row in its turn,",
+        f"{options['starts']} starts of all servers, {options['rounds']} rounds behind each, of",
+        f"{options['seconds']} s of each row in its turn,",
         f"{options['connections']} connections, {document['generator']};",
         f"{document['machine']['pinning']}. All servers run all the time.",
         "Each answers distinct safe-mode texts with their echo, deduped in the process: the",

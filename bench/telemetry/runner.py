@@ -18,7 +18,7 @@ from typing import Final
 from bench.load.callbacks import CallbackSet, Check, check_of
 from bench.load.cores import Cores, UsageMeter, choose_cores, pinned
 from bench.load.generator import HOST, Generator, LoadError
-from bench.load.runner import WARM_UP_SECONDS, Findings
+from bench.load.runner import Findings
 from bench.load.scratch import scratch
 from bench.load.servers import Row, Server, check_installed
 from bench.telemetry.rows import TAIL, rows
@@ -37,7 +37,10 @@ class Plan:
 
     generator: Generator
     seconds: int = 1
-    rounds: int = 30
+    rounds: int = 5
+    """After each start."""
+    starts: int = 6
+    """Of all servers: where a process's memory lies makes it some percent faster or slower."""
     connections: int = 64
     callbacks: int = 700_000
 
@@ -65,7 +68,7 @@ class Run:
     rows: list[Row]
     cores: Cores
     turns: list[Turn] = field(default_factory=list)
-    spans: dict[str, dict[str, int]] = field(default_factory=dict)
+    spans: dict[str, Counter[str]] = field(default_factory=dict)
     """Of each row, what became of its spans."""
 
 
@@ -82,27 +85,39 @@ def run(plan: Plan, progress: Callable[[Turn], None]) -> Run:
     port = free_port()
     found = Run(rows(f"http://{HOST}:{port}"), cores)
     check_installed(found.rows)
-    with scratch() as directory, pinned(cores.generator), ExitStack() as opened:
+    found.spans = {row.name: Counter() for row in found.rows}
+    with scratch() as directory, pinned(cores.generator):
         callbacks = CallbackSet(directory / "callbacks", plan.callbacks, int(time.time()))
-        opened.enter_context(_beside("bench.telemetry.receiver", str(port)))
-        sides = []
-        for row in found.rows:
-            server = opened.enter_context(Server(row, cores.server, _WINDOW))
-            sides.append(_Side(row, server))
-            if row.name == TAIL:
-                config = str(server.directory / "gateway.toml")
-                looking = ("gateway", "tail", "--json", "--config", config)
-                opened.enter_context(_beside(*looking, folder=server.directory))
+        with _beside("bench.telemetry.receiver", str(port)):
+            for start in range(plan.starts):
+                for turn in _turns(plan, found, callbacks, start * plan.rounds):
+                    found.turns.append(turn)
+                    progress(turn)
+    return found
+
+
+def _turns(plan: Plan, found: Run, callbacks: CallbackSet, before: int) -> Iterator[Turn]:
+    """Start all servers, and yield the turns of some rounds; ``before`` is how many there were."""
+    with ExitStack() as opened:
+        sides = [_start(row, found.cores, opened) for row in found.rows]
         for number in range(plan.rounds + 1):
             # Each begins a round in its turn.
             for side in sides[number % len(sides) :] + sides[: number % len(sides)]:
-                turn = _turn(plan, side, number, callbacks, cores)
+                turn = _turn(plan, side, before + number, callbacks, found.cores)
                 if number:  # The first round warms up.
-                    found.turns.append(turn)
-                    progress(turn)
+                    yield turn
                 time.sleep(_PAUSE)
-        found.spans = {side.row.name: _spans(side.server.port) for side in sides}
-    return found
+        for side in sides:
+            found.spans[side.row.name].update(_spans(side.server.port))
+
+
+def _start(row: Row, cores: Cores, opened: ExitStack) -> _Side:
+    server = opened.enter_context(Server(row, cores.server, _WINDOW))
+    if row.name == TAIL:
+        config = str(server.directory / "gateway.toml")
+        looking = ("gateway", "tail", "--json", "--config", config)
+        opened.enter_context(_beside(*looking, folder=server.directory))
+    return _Side(row, server)
 
 
 @contextmanager
@@ -126,13 +141,12 @@ def _turn(plan: Plan, side: _Side, number: int, callbacks: CallbackSet, cores: C
     check: Check = check_of("echo", callbacks)
     clock = side.server.cpu_clock()
     meter = UsageMeter(clock, cores)
-    seconds = plan.seconds if number else WARM_UP_SECONDS
     before = clock()
     load = plan.generator.run(
         side.server.port,
         callbacks,
         start=side.sent,
-        seconds=seconds,
+        seconds=plan.seconds,
         connections=plan.connections,
         meter=meter,
     )

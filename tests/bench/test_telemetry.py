@@ -34,7 +34,7 @@ def document(*turns: dict[str, Any]) -> dict[str, Any]:
         "rows": told,
         "turns": [*turns],
         "spans": {name: {} for name in NAMES} | {TRACES_1: {"exported": 1200, "dropped": 7}},
-        "options": {"rounds": 2, "seconds": 4, "connections": 64},
+        "options": {"rounds": 2, "starts": 1, "seconds": 4, "connections": 64},
         "generator": "wrk",
         "machine": {"pinning": "not pinned"},
     }
@@ -84,7 +84,7 @@ def test_the_command_measures_each_row_and_what_is_sampled_is_exported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "telemetry.json"
-    short = ["--seconds", "1", "--rounds", "1", "--generator", "python", "--callbacks", "60000"]
+    short = ["--rounds", "1", "--starts", "1", "--generator", "python", "--callbacks", "60000"]
     assert main([*short, "--json", str(file), "--markdown"]) == 0
     found = json.loads(file.read_text())
     assert {one["row"] for one in found["turns"]} == {*NAMES}
@@ -98,7 +98,7 @@ def test_the_command_measures_each_row_and_what_is_sampled_is_exported(
 def test_callbacks_that_a_gateway_would_know_already_end_the_run_in_a_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    few = ["--callbacks", "100", "--rounds", "1", "--seconds", "1", "--generator", "python"]
+    few = ["--callbacks", "100", "--rounds", "1", "--starts", "1", "--generator", "python"]
     assert main([*few, "--json", str(tmp_path / "telemetry.json")]) == 2
     told = capsys.readouterr().err
     assert "had all callbacks already; give more: --callbacks" in told
