@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -23,11 +22,10 @@ from bench.load.generator import LoadError
 from bench.load.runner import Findings
 from bench.load.scratch import scratch
 from bench.load.servers import ROWS, Server, check_installed
-from bench.machine import machine
 from bench.options import add_output, end_by_exception, number, write_json
+from bench.provenance import provenance
 from bench.resident import largest
 from bench.served import gateway_row
-from bench.versions import versions_of
 from gateway.inbound.claims import MAX_RECORDS
 
 FULL_FROM: Final[Mapping[str, int]] = {
@@ -318,10 +316,9 @@ def _grows(row: str, points: Points) -> bool:
 def as_json(plan: Plan, cores: Cores, found: dict[str, Points]) -> dict[str, Any]:
     """Return everything: the machine, the versions, the options, every set."""
     document = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine() | {"pinning": str(cores)},
-        "python": sys.version,
-        "versions": versions_of(("wechat-gateway", "granian", "redis", "uvloop", "msgspec")),
+        **provenance(
+            ("wechat-gateway", "granian", "redis", "uvloop", "msgspec"), pinning=str(cores)
+        ),
         "options": {
             "callbacks": plan.callbacks,
             "seconds": plan.seconds,

@@ -20,6 +20,25 @@ def number(most: int, least: int = 1) -> Callable[[str], int]:
     return parse
 
 
+def add_traffic(parser: argparse.ArgumentParser, callbacks: int, than: str = "a row takes") -> None:
+    """Add the options of the load that servers are put under; ``callbacks`` is how many by default.
+
+    There are to be more of them ``than`` is said.
+    """
+    parser.add_argument(
+        "--connections", type=number(4096), default=64, help="kept alive (default: 64)"
+    )
+    parser.add_argument(
+        "--callbacks",
+        type=number(5_000_000),
+        default=callbacks,
+        help=f"distinct ones, more than {than} (default: {callbacks})",
+    )
+    parser.add_argument(
+        "--generator", choices=("wrk", "python"), help="(default: wrk if installed, else python)"
+    )
+
+
 def add_output(parser: argparse.ArgumentParser, name: str) -> None:
     """Add the options that say where a benchmark's result goes, and in which form it is shown."""
     file = Path("bench/results") / f"{name}.json"

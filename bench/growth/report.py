@@ -1,8 +1,6 @@
 """What is told of a run: tables, pictures, and the JSON; tables are made from what the JSON has."""
 
-import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,8 +12,7 @@ from bench.growth.plot import draw
 from bench.growth.routes import ROUTES
 from bench.growth.scale import Scale
 from bench.growth.section import Row, Section
-from bench.machine import machine
-from bench.versions import versions_of
+from bench.provenance import provenance
 
 SECTIONS: Final = {one.name: one for one in (BODIES, ACCOUNTS, ROUTES, DEDUPE)}
 
@@ -34,10 +31,7 @@ _PACKAGES: Final = (
 def as_json(scale: Scale, rows: dict[str, list[Row]]) -> dict[str, Any]:
     """Return everything: the machine, the versions, the options, all rows by section."""
     return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "python": sys.version,
-        "versions": versions_of(_PACKAGES),
+        **provenance(_PACKAGES),
         "options": scale._asdict(),
         "rows": rows,
     }

@@ -1,8 +1,6 @@
 """What is told of a run: tables, and the JSON."""
 
-import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from statistics import median
 from typing import Any, Final
 
@@ -11,8 +9,7 @@ from bench.identity.lookups import PAUSE_SECONDS, WRITTEN
 from bench.identity.sign_ins import AT_ONCE
 from bench.identity.verifies import CONNECTIONS, ENDED, SAMPLE, SESSIONS
 from bench.load.cores import DISTURBED, Cores
-from bench.machine import machine
-from bench.versions import versions_of
+from bench.provenance import provenance
 
 _PACKAGES: Final = ("wechat-gateway", "granian", "litestar", "PyJWT", "redis", "asyncpg", "msgspec")
 _VERIFIES: Final = (
@@ -29,10 +26,7 @@ LOOKUP_GOAL_MS: Final = 2.0
 def as_json(options: dict[str, Any], cores: Cores, measured: dict[str, Any]) -> dict[str, Any]:
     """Return everything: the machine, the versions, the options, all rounds."""
     return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "python": sys.version,
-        "versions": versions_of(_PACKAGES),
+        **provenance(_PACKAGES),
         "cores": str(cores),
         "options": options,
         **measured,

@@ -1,9 +1,7 @@
 """What is told of a run: the table, the goal, and the JSON with every raw number."""
 
-import sys
 from collections import Counter
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from statistics import median
 from typing import Any, Final
 
@@ -20,9 +18,8 @@ from bench.latency.ticks import TICK
 from bench.load.cores import DISTURBED, SATURATED, UNSTEADY, Cores
 from bench.load.report import Spread
 from bench.load.servers import Row
-from bench.machine import machine
 from bench.percentiles import LEVELS
-from bench.versions import versions_of
+from bench.provenance import provenance
 
 GOAL_MS: Final = 10.0
 """What the 99th percentile must be under."""
@@ -189,10 +186,7 @@ def as_json(
 ) -> dict[str, Any]:
     """Return everything: the machine, the versions, the options, all raw rounds."""
     return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine() | {"pinning": str(cores)},
-        "python": sys.version,
-        "versions": versions_of(_PACKAGES),
+        **provenance(_PACKAGES, pinning=str(cores)),
         "generator": plan.generator.name,
         "options": {
             "share": plan.share,

@@ -16,7 +16,7 @@ from bench.load.report import (
 )
 from bench.load.runner import Measurement, Plan, run
 from bench.load.servers import ROWS
-from bench.options import add_output, end_by_exception, number, write_json
+from bench.options import add_output, add_traffic, end_by_exception, number, write_json
 
 _EXAMPLES: Final = """\
 examples:
@@ -45,19 +45,8 @@ def _parser() -> argparse.ArgumentParser:
         "--seconds", type=number(600), default=4, help="of each measurement (default: 4)"
     )
     parser.add_argument("--rounds", type=number(100), default=5, help="over all rows (default: 5)")
-    parser.add_argument(
-        "--connections", type=number(4096), default=64, help="kept alive (default: 64)"
-    )
-    parser.add_argument(
-        "--callbacks",
-        type=number(5_000_000),
-        default=200_000,
-        help="distinct ones, more than a row takes (default: 200000)",
-    )
+    add_traffic(parser, 200_000)
     parser.add_argument("--only", nargs="+", choices=ROWS, metavar="ROW", help="these rows alone")
-    parser.add_argument(
-        "--generator", choices=("wrk", "python"), help="(default: wrk if installed, else python)"
-    )
     add_output(parser, "load")
     return parser
 

@@ -2,9 +2,7 @@
 
 import shutil
 import subprocess
-import sys
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from statistics import median
 from typing import Any, Final, NamedTuple
 
@@ -12,8 +10,7 @@ from bench import table
 from bench.load.cores import DISTURBED, SATURATED, Cores
 from bench.load.runner import WARM_UP_SECONDS, Measurement, Plan
 from bench.load.servers import CEILING, FASTAPI, GATEWAY, ROWS, Row
-from bench.machine import machine
-from bench.versions import versions_of
+from bench.provenance import provenance
 
 GOALS: Final = (
     (GATEWAY, FASTAPI, 7.0),
@@ -229,10 +226,7 @@ def as_json(
 ) -> dict[str, Any]:
     """Return everything: the machine, the versions, the options, all raw rounds."""
     return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine() | {"pinning": str(cores)},
-        "python": sys.version,
-        "versions": versions_of(_PACKAGES),
+        **provenance(_PACKAGES, pinning=str(cores)),
         "generator": _generator_version(plan.generator.name),
         "options": {
             "seconds": plan.seconds,

@@ -7,7 +7,7 @@ from typing import Any, Final
 from bench.load.choice import choose_generator
 from bench.load.generator import LoadError
 from bench.load.servers import ROWS
-from bench.options import add_output, end_by_exception, number, write_json
+from bench.options import add_output, add_traffic, end_by_exception, number, write_json
 from bench.profile import steps
 from bench.profile.report import (
     as_json,
@@ -61,18 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         "--seconds", type=number(600), default=4, help="of samples a round (default: 4)"
     )
     parser.add_argument("--rounds", type=number(100), default=3, help="(default: 3)")
-    parser.add_argument(
-        "--connections", type=number(4096), default=64, help="kept alive (default: 64)"
-    )
-    parser.add_argument(
-        "--callbacks",
-        type=number(5_000_000),
-        default=300_000,
-        help="distinct ones, more than the server takes in a round (default: 300000)",
-    )
-    parser.add_argument(
-        "--generator", choices=("wrk", "python"), help="(default: wrk if installed, else python)"
-    )
+    add_traffic(parser, 300_000, "the server takes in a round")
     parser.add_argument(
         "--messages", type=number(1_000_000), default=2000, help="of each step (default: 2000)"
     )

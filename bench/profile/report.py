@@ -1,20 +1,17 @@
 """What is told of a run: both tables, how they came about, and the JSON with every sample."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from statistics import median
 from typing import Any, Final
 
 from bench import table
 from bench.load.cores import DISTURBED, SATURATED, Cores
 from bench.load.report import Spread
-from bench.machine import machine
 from bench.profile.perf import FREQUENCY
 from bench.profile.served import WARM_UP_SECONDS, Plan, Round
 from bench.profile.steps import BEGUN, REST, WHOLE, StepTime
-from bench.versions import versions_of
+from bench.provenance import provenance
 
 TOP: Final = 3
 """Functions of a group that are shown."""
@@ -190,10 +187,7 @@ def steps_json(steps: Sequence[StepTime], messages: int, repeats: int) -> dict[s
 def as_json(parts: dict[str, Any]) -> dict[str, Any]:
     """Return the parts that were measured, `served` and `steps`, with the machine, the versions."""
     return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "python": sys.version,
-        "versions": versions_of(_PACKAGES),
+        **provenance(_PACKAGES),
         "goals": [],
         **parts,
     }

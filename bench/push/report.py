@@ -1,20 +1,17 @@
 """What is told of a run: the table, whether the goal is met, and the JSON."""
 
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from statistics import median
 from typing import Any, Final
 
 from bench import table
 from bench.load.cores import DISTURBED, SATURATED, Cores
 from bench.load.report import Spread
-from bench.machine import machine
+from bench.provenance import provenance
 from bench.push.runner import Measurement, Plan
 from bench.push.sides import SIDES, WECHATPY
-from bench.versions import versions_of
 
 GOAL: Final = 8.0
 """How many times the sends a second of wechatpy in 64 threads are to be reached."""
@@ -163,10 +160,7 @@ def as_json(
 ) -> dict[str, Any]:
     """Return everything: the machine, the versions, the options, all raw rounds."""
     return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "python": sys.version,
-        "versions": versions_of(_PACKAGES),
+        **provenance(_PACKAGES),
         "options": {
             "rounds": plan.rounds,
             "sends": plan.sends,

@@ -1,18 +1,15 @@
 """What is told of a run: tables, the picture, and the JSON."""
 
-import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from bench import table
 from bench.growth.plot import draw
 from bench.growth.section import Line, Picture
-from bench.machine import machine
+from bench.provenance import provenance
 from bench.queue.claims import BATCH, Claims
 from bench.queue.delay import Delay
-from bench.versions import versions_of
 
 _PACKAGES: Final = ("wechat-gateway", "asyncpg", "aiohttp", "uvloop", "msgspec", "matplotlib")
 _CLAIMS: Final = ("store", "jobs waiting", "claim ms", "p99", "settle ms", "p99 ", "bytes per job")
@@ -25,10 +22,7 @@ _DELAYS: Final = (
 def as_json(options: dict[str, Any], claims: list[Claims], delays: list[Delay]) -> dict[str, Any]:
     """Return everything: the machine, the versions, the options, all rows."""
     return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "python": sys.version,
-        "versions": versions_of(_PACKAGES),
+        **provenance(_PACKAGES),
         "options": options,
         "claims": [one._asdict() for one in claims],
         "delays": [one._asdict() for one in delays],

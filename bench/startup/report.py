@@ -1,18 +1,15 @@
 """What is told of a run: the table, the goals, and the JSON with every start."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from bench import table
 from bench.load.cores import DISTURBED, Cores
 from bench.load.report import Spread
 from bench.load.servers import Row
-from bench.machine import machine
+from bench.provenance import provenance
 from bench.startup.runner import Plan, Start
-from bench.versions import versions_of
 
 GOAL_SECONDS: Final = 1.5
 """What a first answer must be there within."""
@@ -130,10 +127,7 @@ def as_json(
 ) -> dict[str, Any]:
     """Return everything: the machine, the versions, the options, every start."""
     return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine() | {"pinning": str(cores)},
-        "python": sys.version,
-        "versions": versions_of(_PACKAGES),
+        **provenance(_PACKAGES, pinning=str(cores)),
         "options": {"rounds": plan.rounds, "timestamp_window": plan.timestamp_window},
         "notes": describe(plan, cores, summaries),
         "goals": goal_lines(summaries),

@@ -1,16 +1,13 @@
 """What is told of a stress run: the JSON with every figure, a table, what was wrong."""
 
-import sys
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from bench import table
 from bench.load.cores import SATURATED
-from bench.machine import machine
 from bench.percentiles import LEVELS
+from bench.provenance import provenance
 from bench.stress.mix import BURST, BURSTS, KINDS, REDELIVERED
 from bench.stress.runner import Outcome, Plan
-from bench.versions import versions_of
 
 _PACKAGES: Final = (
     *("wechat-gateway", "granian", "litestar", "uvloop", "msgspec", "pycryptodome", "redis"),
@@ -24,10 +21,7 @@ def as_json(plan: Plan, outcome: Outcome) -> dict[str, Any]:
     record = outcome.record
     tries = record["tries"]
     return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine() | {"pinning": str(outcome.cores)},
-        "python": sys.version,
-        "versions": versions_of(_PACKAGES),
+        **provenance(_PACKAGES, pinning=str(outcome.cores)),
         "server": {"row": plan.row.name, "setup": plan.row.setup},
         "profile": {
             "name": plan.name,

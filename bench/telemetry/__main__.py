@@ -6,7 +6,7 @@ from typing import Final
 
 from bench.load.choice import choose_generator
 from bench.load.generator import LoadError
-from bench.options import add_output, end_by_exception, number, write_json
+from bench.options import add_output, add_traffic, end_by_exception, number, write_json
 from bench.telemetry.report import (
     as_json,
     describe,
@@ -44,18 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--starts", type=number(100), default=6, help="of all the servers (default: 6)"
     )
-    parser.add_argument(
-        "--connections", type=number(4096), default=64, help="kept alive (default: 64)"
-    )
-    parser.add_argument(
-        "--callbacks",
-        type=number(5_000_000),
-        default=1_000_000,
-        help="distinct ones, more than a row takes (default: 1000000)",
-    )
-    parser.add_argument(
-        "--generator", choices=("wrk", "python"), help="(default: wrk if installed, else python)"
-    )
+    add_traffic(parser, 1_000_000)
     add_output(parser, "telemetry")
     return parser
 

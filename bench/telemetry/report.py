@@ -1,18 +1,15 @@
 """What is told of a run: the table, whether it costs too much, and the JSON."""
 
-import sys
 from collections import Counter
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from bench import table
 from bench.load.cores import DISTURBED
 from bench.load.report import Spread
-from bench.machine import machine
+from bench.provenance import provenance
 from bench.telemetry.rows import GOALS, OFF
 from bench.telemetry.runner import Plan, Run
-from bench.versions import versions_of
 
 _PACKAGES: Final = (
     *("wechat-gateway", "granian", "uvloop", "msgspec", "opentelemetry-sdk", "prometheus-client"),
@@ -29,10 +26,7 @@ _Turns = dict[str, list[dict[str, Any]]]
 def as_json(plan: Plan, run: Run) -> dict[str, Any]:
     """Return everything: the machine, the versions, the options, all turns."""
     return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine() | {"pinning": str(run.cores)},
-        "python": sys.version,
-        "versions": versions_of(_PACKAGES),
+        **provenance(_PACKAGES, pinning=str(run.cores)),
         "generator": plan.generator.name,
         "options": {
             "seconds": plan.seconds,

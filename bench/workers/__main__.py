@@ -6,7 +6,7 @@ from typing import Final
 
 from bench.load.choice import choose_generator
 from bench.load.generator import LoadError
-from bench.options import add_output, end_by_exception, number, write_json
+from bench.options import add_output, add_traffic, end_by_exception, number, write_json
 from bench.workers.report import (
     as_json,
     describe,
@@ -42,15 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         "--seconds", type=number(600), default=4, help="of each measurement (default: 4)"
     )
     parser.add_argument("--rounds", type=number(100), default=5, help="over all (default: 5)")
-    parser.add_argument(
-        "--connections", type=number(4096), default=64, help="kept alive (default: 64)"
-    )
-    parser.add_argument(
-        "--callbacks",
-        type=number(5_000_000),
-        default=200_000,
-        help="distinct ones, more than a row takes (default: 200000)",
-    )
+    add_traffic(parser, 200_000)
     parser.add_argument(
         "--only",
         nargs="+",
@@ -58,9 +50,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ROW",
         default=ROW_NAMES,
         help=f"these rows (default: {', '.join(ROW_NAMES)})",
-    )
-    parser.add_argument(
-        "--generator", choices=("wrk", "python"), help="(default: wrk if installed, else python)"
     )
     add_output(parser, "workers")
     return parser

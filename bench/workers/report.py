@@ -1,10 +1,8 @@
 """What is told of a run: the table, whether a second worker is worth one, and the JSON."""
 
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from statistics import median
 from typing import Any, Final
 
@@ -12,8 +10,7 @@ from bench import table
 from bench.load.cores import DISTURBED, SATURATED
 from bench.load.report import Spread
 from bench.load.servers import ROWS
-from bench.machine import machine
-from bench.versions import versions_of
+from bench.provenance import provenance
 from bench.workers.layout import Layout
 from bench.workers.runner import WARM_UP_SECONDS, Measurement, Plan
 
@@ -217,10 +214,7 @@ def as_json(
 ) -> dict[str, Any]:
     """Return everything: the machine, the versions, the options, all raw rounds."""
     return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine() | {"pinning": "; ".join(str(layout) for layout in layouts)},
-        "python": sys.version,
-        "versions": versions_of(_PACKAGES),
+        **provenance(_PACKAGES, pinning="; ".join(str(layout) for layout in layouts)),
         "generator": plan.generator.name,
         "options": {
             "seconds": plan.seconds,
