@@ -36,6 +36,10 @@ class _Kept:
     consumer: bytes = b""
     deliveries: int = 0
 
+    def is_held(self, now: float) -> bool:
+        """Tell whether a consumer has it."""
+        return self.consumer != b"" and self.due > now
+
 
 class MemoryStore:
     """The Store of one process, forgotten with it."""
@@ -110,13 +114,13 @@ class MemoryStore:
         """Return what is kept of a message."""
         return self._claims.recall(key, self._clock())
 
-    async def mentioning(self, lane: str, what: bytes, most: int) -> list[Waiting]:
-        """Return the entries that have it in their body."""
+    async def mentioning(self, lane: str, what: Sequence[bytes], most: int) -> list[Waiting]:
+        """Return the entries that have any of it in their body."""
         of_lane = [(id_, kept) for id_, kept in self._entries.items() if kept.entry.lane == lane]
         return [
             _waiting(id_, kept, self._clock())
             for id_, kept in of_lane[:most]
-            if what in kept.entry.body
+            if any(one in kept.entry.body for one in what)
         ]
 
     async def ping(self) -> None:
@@ -127,13 +131,13 @@ class MemoryStore:
 
 
 def _waiting(id_: str, kept: _Kept, now: float) -> Waiting:
-    is_held = kept.consumer != b"" and kept.due > now
+    is_held = kept.is_held(now)
     due = kept.due if kept.due > now and not is_held else None
     return Waiting(id_, kept.entry, kept.deliveries, kept.stored_at, is_held, due)
 
 
 def _status(lane: str, kept: list[_Kept], now: float) -> LaneStatus:
-    held = sum(k.consumer != b"" and k.due > now for k in kept)
+    held = sum(k.is_held(now) for k in kept)
     waiting = sum(k.due <= now for k in kept)
     oldest = max(now - k.stored_at for k in kept)
     return LaneStatus(lane, waiting, len(kept) - waiting - held, held, oldest)

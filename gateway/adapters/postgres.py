@@ -76,13 +76,13 @@ WITH removed AS (
     ) RETURNING 1
 ) SELECT count(*) FROM removed
 """
-_WITH_ID: Final = """
+_CALLBACKS: Final = """
 SELECT id, account, kind, open_id, extract(epoch FROM received_at)::float8, document
-FROM gateway_archive WHERE id = $1
+FROM gateway_archive
 """
-_OF_USER: Final = """
-SELECT id, account, kind, open_id, extract(epoch FROM received_at)::float8, document
-FROM gateway_archive WHERE account = $1 AND open_id = $2
+_WITH_ID: Final = f"{_CALLBACKS} WHERE id = $1"
+_OF_USER: Final = f"""
+{_CALLBACKS} WHERE account = $1 AND open_id = $2
 ORDER BY received_at DESC, id DESC LIMIT $3
 """
 _ERASE_CALLBACKS: Final = """

@@ -110,19 +110,19 @@ class RedisStore:
         first, attempts, owner, lease, reply, stored, given_up = _unpack(packed)
         return Record(first / 1000, attempts, owner, lease / 1000, reply, stored, given_up)
 
-    async def mentioning(self, lane: str, what: bytes, most: int) -> list[Waiting]:
-        """Return the entries that have it in their body; of those delayed, in any order."""
+    async def mentioning(self, lane: str, what: Sequence[bytes], most: int) -> list[Waiting]:
+        """Return the entries that have any of it in their body; of those delayed, in any order."""
         stream, due = f"{self._prefix}lane:{lane}", f"{self._prefix}due:{lane}"
         found: list[Waiting] = []
         try:
             async for id_, fields in self._read(stream, most):
                 entry = _entry(lane, fields[b"e"])
-                if what in entry.body:
+                if any(one in entry.body for one in what):
                     found.append(await self._waiting(stream, id_, entry, fields))
             for member, at in await self._redis.zrange(due, 0, most - 1, withscores=True):
                 _, payload, stored, deliveries = _unpack(member)
                 entry = _entry(lane, payload)
-                if what in entry.body:
+                if any(one in entry.body for one in what):
                     at_ = at / 1000
                     found.append(Waiting("", entry, deliveries, stored / 1000, False, at_))
         except (RedisError, OSError) as wrong:

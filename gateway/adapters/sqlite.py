@@ -69,7 +69,7 @@ _MENTIONING = (
     "SELECT id, lane, account, kind, body, deliveries, stored_at, "
     "consumer != x'' AND due > :now, CASE WHEN consumer = x'' AND due > :now THEN due END "
     "FROM (SELECT * FROM entries WHERE lane = :lane ORDER BY id LIMIT :most) "
-    "WHERE instr(body, :what) > 0"
+    "WHERE {}"
 )
 _PRUNE = "DELETE FROM claims WHERE id IN (SELECT id FROM claims ORDER BY id LIMIT ?) AND first < ?"
 _PRUNED_AT_ONCE: Final = 256
@@ -109,11 +109,13 @@ class SqliteStore:
         )
         return None if row is None else Record(*row[2:7], *map(bool, row[7:]))
 
-    async def mentioning(self, lane: str, what: bytes, most: int) -> list[Waiting]:
-        """Return the entries that have it in their body."""
-        given = {"lane": lane, "what": what, "most": most, "now": self._clock()}
+    async def mentioning(self, lane: str, what: Sequence[bytes], most: int) -> list[Waiting]:
+        """Return the entries that have any of it in their body."""
+        given = {"lane": lane, "most": most, "now": self._clock()}
+        wanted = {f"what{number}": one for number, one in enumerate(what)}
+        select = _MENTIONING.format(" OR ".join(f"instr(body, :{name}) > 0" for name in wanted))
         rows = await self._file.run(
-            lambda database: database.execute(_MENTIONING, given).fetchall()
+            lambda database: database.execute(select, given | wanted).fetchall()
         )
         return [
             Waiting(str(row[0]), Entry(*row[1:5]), row[5], row[6], bool(row[7]), row[8])

@@ -66,12 +66,10 @@ _PRUNE: Final = (
     "DELETE FROM archive WHERE rowid IN "
     "(SELECT rowid FROM archive WHERE received_at < ? ORDER BY received_at LIMIT ?)"
 )
-_WITH_ID: Final = (
-    "SELECT id, account, kind, open_id, received_at, document FROM archive WHERE id = ?"
-)
+_CALLBACKS: Final = "SELECT id, account, kind, open_id, received_at, document FROM archive"
+_WITH_ID: Final = f"{_CALLBACKS} WHERE id = ?"
 _OF_USER: Final = (
-    "SELECT id, account, kind, open_id, received_at, document FROM archive "
-    "WHERE account = ? AND open_id = ? ORDER BY received_at DESC, id DESC LIMIT ?"
+    f"{_CALLBACKS} WHERE account = ? AND open_id = ? ORDER BY received_at DESC, id DESC LIMIT ?"
 )
 _PRUNED_AT_ONCE: Final = 1000
 """Callbacks removed by one transaction, so that those who store messages need not wait long."""

@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from gateway.app.stores import MEMORY, stores_of
-from gateway.cli.options import config_option
+from gateway.app.stores import stores_of
+from gateway.cli.options import config_option, refuse_memory
 from gateway.cli.times import age, shown_time
 from gateway.errors import SettingsError, StoreDown
 from gateway.inbound.dead_letters import discard as discard_letters
@@ -48,10 +48,7 @@ def _with_stores(
     @wraps(function)
     def command(config: Path | None, **own: Any) -> None:
         settings = load_settings(config)
-        if settings.store.url == MEMORY and settings.store.redis_url is None:
-            raise SettingsError(
-                "store.url: memory:// is within each process, and cannot be looked at from another"
-            )
+        refuse_memory(settings)
 
         async def run() -> None:
             stores = stores_of(settings)

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import rich_click as click
 
+from gateway.app.stores import MEMORY
 from gateway.errors import SettingsError
 from gateway.settings import Settings
 
@@ -20,6 +21,14 @@ def config_option(function: _F) -> _F:
         metavar="FILE",
         help="The settings file; ./gateway.toml if there is one.",
     )(function)
+
+
+def refuse_memory(settings: Settings) -> None:
+    """Raise SettingsError where callbacks are kept in a process, which no command can look into."""
+    if settings.store.url == MEMORY and settings.store.redis_url is None:
+        raise SettingsError(
+            "store.url: memory:// is within each process, and cannot be looked at from another"
+        )
 
 
 def pick_account(settings: Settings, wanted: str | None, url: str | None) -> str:

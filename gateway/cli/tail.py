@@ -49,8 +49,9 @@ def tail(
     """Show callbacks, background work, pushes and receipts as they happen; Ctrl-C ends it.
 
     It looks on at every `gateway serve` and `gateway worker` of this machine that has the same
-    settings, and those that start meanwhile; they are not slowed down, and what this terminal is
-    too slow for is counted. Never shown is what a user wrote, or an open id.
+    settings, and those that start meanwhile. Nothing waits for this terminal: what it is too slow
+    for is counted; but each happening costs them something (bench/README.md), so at a peak narrow
+    it down. Never shown is what a user wrote, or an open id.
 
     \b
     gateway tail

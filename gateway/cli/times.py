@@ -42,9 +42,9 @@ def moment(_context: click.Context, _option: click.Parameter, value: str | None)
         ) from None
 
 
-def shown_time(seconds: float) -> str:
-    """Return Unix seconds as ISO 8601, in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+def shown_time(seconds: float, to: str = "seconds") -> str:
+    """Return Unix seconds as ISO 8601, in UTC, to the second or as exact as is said."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec=to)
 
 
 def shown_span(seconds: float) -> str:

@@ -4,7 +4,6 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,8 +14,9 @@ from rich.text import Text
 from rich.tree import Tree
 
 from gateway.app.stores import MEMORY, make_job_records, stores_of
-from gateway.cli.options import config_option
-from gateway.errors import SettingsError, StoreDown
+from gateway.cli.options import config_option, refuse_memory
+from gateway.cli.times import shown_time
+from gateway.errors import StoreDown
 from gateway.inbound.lives import Event, Kept, Life, events_of, look_up
 from gateway.settings import Settings, load_settings
 
@@ -40,10 +40,7 @@ def trace(config: Path | None, id_: str, as_json: bool) -> None:
     gateway trace 0199c7a2-… --json
     """
     settings = load_settings(config)
-    if settings.store.url == MEMORY and settings.store.redis_url is None:
-        raise SettingsError(
-            "store.url: memory:// is within each process, and cannot be looked at from another"
-        )
+    refuse_memory(settings)
     try:
         life = asyncio.run(_look_up(settings, id_.lower()))
     except StoreDown as down:
@@ -108,7 +105,7 @@ def _line(one: Event, start: float, *, is_first: bool) -> Text:
 
 
 def _moment(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+    return shown_time(at, "milliseconds")
 
 
 def _as_json(events: Sequence[Event]) -> list[dict[str, Any]]:

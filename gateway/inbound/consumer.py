@@ -120,16 +120,19 @@ class Settlement:
         await self._commit(Retry(self._lane, taken.id, pause, taken.deliveries), taken)
 
     def _happening(self, what: str, taken: Taken, reason: str) -> Happening:
-        entry = taken.entry
-        id_ = f"{self._lane}/{taken.id}"
+        entry, id_ = taken.entry, self._letter_id(taken)
         return Happening(what, entry.account, entry.kind, id=id_, detail=reason)
+
+    def _letter_id(self, taken: Taken) -> str:
+        """Return the id that an entry's dead letter has, or would have."""
+        return f"{self._lane}/{taken.id}"
 
     async def bury(self, taken: Taken, reason: str) -> None:
         """Make an entry a dead letter."""
         if TAP.is_open:
             TAP.tell(self._happening("buried", taken, reason))
         letter = DeadLetter(
-            f"{self._lane}/{taken.id}",
+            self._letter_id(taken),
             taken.entry,
             taken.deliveries,
             reason,

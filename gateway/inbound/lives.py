@@ -95,12 +95,10 @@ async def _of_trace(trace_id: str, kept: Kept) -> Life:
 
 
 async def _waiting(key: bytes, store: Store) -> list[Waiting]:
-    found: dict[tuple[object, ...], Waiting] = {}
+    found: list[Waiting] = []
     for lane in await store.lanes():
-        for form in _forms(key):
-            for one in await store.mentioning(lane.lane, form, MAX_LOOKED_AT):
-                found[one.entry.lane, one.id, one.stored_at, one.due] = one
-    return sorted(found.values(), key=lambda one: one.stored_at)
+        found += await store.mentioning(lane.lane, _forms(key), MAX_LOOKED_AT)
+    return sorted(found, key=lambda one: one.stored_at)
 
 
 async def _dead(key: bytes, letters: DeadLetters) -> list[DeadLetter]:

@@ -68,8 +68,8 @@ class Store(Protocol):
     async def recall(self, key: bytes) -> Record | None:
         """Return what is kept of the message with this dedupe key; times are Unix seconds."""
 
-    async def mentioning(self, lane: str, what: bytes, most: int) -> list[Waiting]:
-        """Return the lane's entries whose body has ``what`` in it, of its ``most`` oldest."""
+    async def mentioning(self, lane: str, what: Sequence[bytes], most: int) -> list[Waiting]:
+        """Return the lane's entries with any of ``what`` in their body, of its ``most`` oldest."""
 
     async def ping(self) -> None:
         """Return if the store can take a write."""

@@ -1,8 +1,8 @@
 """Where the numbers of a process are: cells that it alone adds to, and that others may read.
 
 A callback adds to three or four of them. So each is a float in a flat buffer, and to add is one
-step without a lock: 0.15 us, where the metrics of OpenTelemetry's SDK take 8 us, and those of
-Prometheus' client 2.4 us with several processes (bench/README.md).
+step without a lock, a small part of what the metrics of OpenTelemetry's SDK take, or those of
+Prometheus' client with several processes. bench/README.md has what all of it costs a callback.
 
 Processes that answer for each other, the workers of ``gateway serve``, keep their cells in files of
 one folder. A file belongs to who holds its lock; one that nobody holds, because its worker died, is

@@ -50,7 +50,7 @@ def otlp_exporter(environ: Mapping[str, str], signal: str, module: str, class_: 
     if protocol not in _MODULES:
         raise TelemetryWrong(f"{variable}: {protocol} is unknown; give {_either((*_MODULES,))}")
     try:
-        # Not before it is asked for: it takes a third of a second.
+        # Not before it is asked for: it is long to import.
         found: Any = import_module(
             f"opentelemetry.exporter.otlp.proto.{_MODULES[protocol]}.{module}"
         )

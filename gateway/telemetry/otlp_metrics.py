@@ -56,7 +56,7 @@ _PROMETHEUS: Final = "prometheus"
 """Metrics are told at /metrics, as they always are."""
 
 
-class Span(NamedTuple):
+class Period(NamedTuple):
     """From when to when something was counted, in nanoseconds since 1970."""
 
     began: int
@@ -64,36 +64,36 @@ class Span(NamedTuple):
 
 
 def metrics_data(
-    families: Iterable[Family], resource: Resource, version: str, span: Span
+    families: Iterable[Family], resource: Resource, version: str, period: Period
 ) -> MetricsData:
     """Return what was counted and found, as OpenTelemetry has it."""
     scope = ScopeMetrics(
-        InstrumentationScope("gateway", version), [_metric(one, span) for one in families], ""
+        InstrumentationScope("gateway", version), [_metric(one, period) for one in families], ""
     )
     return MetricsData([ResourceMetrics(resource, [scope], "")])
 
 
-def _metric(family: Family, span: Span) -> Metric:
+def _metric(family: Family, period: Period) -> Metric:
     instrument = family.instrument
     data: Sum | Gauge | Histogram
     if instrument.kind is Kind.HISTOGRAM:
-        points = [_histogram(family, point, span) for point in family.points]
+        points = [_histogram(family, point, period) for point in family.points]
         data = Histogram(points, _CUMULATIVE)
     elif instrument.kind is Kind.COUNTER:
-        data = Sum([_number(family, one, span) for one in family.points], _CUMULATIVE, True)
+        data = Sum([_number(family, one, period) for one in family.points], _CUMULATIVE, True)
     else:
-        data = Gauge([_number(family, one, span) for one in family.points])
+        data = Gauge([_number(family, one, period) for one in family.points])
     return Metric(instrument.name, instrument.help, instrument.unit, data)
 
 
-def _number(family: Family, point: Point, span: Span) -> NumberDataPoint:
-    return NumberDataPoint(_attributes(family, point), *span, point.value)
+def _number(family: Family, point: Point, period: Period) -> NumberDataPoint:
+    return NumberDataPoint(_attributes(family, point), *period, point.value)
 
 
-def _histogram(family: Family, point: Point, span: Span) -> HistogramDataPoint:
+def _histogram(family: Family, point: Point, period: Period) -> HistogramDataPoint:
     return HistogramDataPoint(
         _attributes(family, point),
-        *span,
+        *period,
         count=sum(point.buckets),
         sum=point.value,
         bucket_counts=point.buckets,
@@ -205,8 +205,8 @@ class MetricsExport:
             began = self._turn.take()
             if began is None or self._families is None:
                 return
-            found, span = await self._families(), Span(began, time.time_ns())
-            data = metrics_data(found, self._resource, self._version, span)
+            found, period = await self._families(), Period(began, time.time_ns())
+            data = metrics_data(found, self._resource, self._version, period)
             async with asyncio.timeout(self._timeout):
                 is_taken = await _in_thread(lambda: self._send(data, patience))
         except TimeoutError:

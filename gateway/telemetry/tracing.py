@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Final, NamedTuple, cast
 
 from opentelemetry import context as contexts
@@ -203,7 +204,13 @@ def tell_status(span: Span, status: int, errors: int = 500) -> None:
 
 
 def _tracer() -> Tracer:
-    return trace.get_tracer("gateway")
+    return _tracer_of(trace.get_tracer_provider())
+
+
+@lru_cache(maxsize=1)
+def _tracer_of(provider: trace.TracerProvider) -> Tracer:
+    # Asked for anew it takes as long as a span.
+    return provider.get_tracer("gateway")
 
 
 class TraceIds(RandomIdGenerator):
@@ -231,8 +238,7 @@ class MessageTrace:
     """The trace of one delivery of a message that is sampled.
 
     Its own spans are made when it ends, whole, from notes: the SDK's way to make them step by step
-    takes four times as long, which one callback in a hundred would make all of them feel. Only the
-    handler's is the SDK's, for a handler may add to it.
+    takes several times as long. Only the handler's is the SDK's, for a handler may add to it.
     """
 
     __slots__ = (
@@ -365,39 +371,41 @@ class Tracing:
 
         ``trace_id`` is 32 hex digits; ``began`` in nanoseconds since 1970.
         """
-        parent = None
-        if caller is None or not self._sampling.follows:
-            if not self.samples(bytes.fromhex(trace_id)):
-                return None
-        elif not caller.is_sampled:
+        beginning = self._beginning(trace_id, caller)
+        if beginning is None:
             return None
-        else:
-            trace_id = caller.trace_id
-            parent = SpanContext(int(trace_id, 16), int(caller.span_id, 16), True, _SAMPLED)
-        root = SpanContext(int(trace_id, 16), self._ids.generate_span_id(), False, _SAMPLED)
-        return MessageTrace(self._making, name, root, parent, began)
+        span_id = self._ids.generate_span_id()
+        root = SpanContext(int(beginning.trace_id, 16), span_id, False, _SAMPLED)
+        return MessageTrace(self._making, name, root, beginning.parent, began)
 
     def begin_request(
         self, name: str, caller: Caller | None, attributes: Attributes, began: int
     ) -> Span | None:
         """Return the span of a request, to be ended; None where it is not sampled."""
-        root = self._root(name, self._ids.random(), caller, began)
-        if root is not None:
-            root.set_attributes(attributes)
-        return root
+        beginning = self._beginning(self._ids.random(), caller)
+        if beginning is None:
+            return None
+        if beginning.parent is None:
+            self._ids.give(int(beginning.trace_id, 16))
+            context = Context()
+        else:
+            context = set_span_in_context(NonRecordingSpan(beginning.parent))
+        return self._tracer.start_span(name, context, SpanKind.SERVER, attributes, start_time=began)
 
-    def _root(self, name: str, trace_id: str, caller: Caller | None, began: int) -> Span | None:
-        """Return the first span of this process; whether there is one is known before it is made.
+    def _beginning(self, trace_id: str, caller: Caller | None) -> "_Beginning | None":
+        """Return where a trace begins in this process; None where it is not sampled.
 
         ``trace_id`` is that of the trace where its caller has none, or no say.
         """
-        if caller is None or not self._sampling.follows:
-            if not self.samples(bytes.fromhex(trace_id)):
-                return None
-            self._ids.give(int(trace_id, 16))
-            parent = Context()
-        elif not caller.is_sampled:
+        if caller is None or not self.follows:
+            return _Beginning(trace_id) if self.samples(bytes.fromhex(trace_id)) else None
+        if not caller.is_sampled:
             return None
-        else:
-            parent = _context(caller.trace_id, caller.span_id)
-        return self._tracer.start_span(name, parent, SpanKind.SERVER, start_time=began)
+        return _Beginning(caller.trace_id, _span_context(caller.trace_id, caller.span_id))
+
+
+class _Beginning(NamedTuple):
+    trace_id: str
+    """32 hex digits."""
+    parent: SpanContext | None = None
+    """The caller's span, where the trace is theirs."""

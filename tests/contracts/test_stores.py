@@ -567,7 +567,7 @@ class TestLookingBack:
             wanted = ENTRY._replace(body=b"a\x00\xffz")
             late = wanted._replace(delay=60.0)
             await put(store, *others, wanted, late, wanted._replace(lane="elsewhere"))
-            found = await store.mentioning(ENTRY.lane, b"\x00\xff", 2000)
+            found = await store.mentioning(ENTRY.lane, [b"\x00\xff"], 2000)
             assert [(one.entry, one.deliveries, one.is_held) for one in found] == [
                 (wanted, 0, False),
                 (wanted, 0, False),
@@ -576,8 +576,8 @@ class TestLookingBack:
             assert now.due is None
             assert later.due is not None
             assert 50 < later.due - later.stored_at <= 60.1
-            assert await store.mentioning(ENTRY.lane, b"\x00\xff", 600) in ([], [later])
-            assert await store.mentioning("none", b"\x00\xff", 600) == []
+            assert await store.mentioning(ENTRY.lane, [b"\x00\xff"], 600) in ([], [later])
+            assert await store.mentioning("none", [b"\x00\xff"], 600) == []
 
         stores.play(scenario)
 
@@ -586,7 +586,7 @@ class TestLookingBack:
             store = stores.open()
             await put(store, ENTRY)
             await store.take(ENTRY.lane, A, 1)
-            (one,) = await store.mentioning(ENTRY.lane, b"body", 10)
+            (one,) = await store.mentioning(ENTRY.lane, [b"nothing", b"body", b"od"], 10)
             assert (one.deliveries, one.is_held, one.due) == (1, True, None)
 
         stores.play(scenario)

@@ -28,20 +28,20 @@ from gateway.telemetry.otlp import TelemetryWrong
 from gateway.telemetry.otlp_metrics import (
     MetricsExport,
     Pace,
-    Span,
+    Period,
     Turn,
     make_metrics_export,
     metrics_data,
 )
 
-SPAN: Final = Span(7, 9)
+PERIOD: Final = Period(7, 9)
 OTLP: Final = {"OTEL_METRICS_EXPORTER": "otlp"}
 
 
 def exported(metrics: Metrics) -> dict[str, Any]:
     """Return what is sent of what was counted: each metric by its name."""
     families = gather(metrics.cells.read())
-    request = encode_metrics(metrics_data(families, Resource({"a": "b"}), "1.0", SPAN))
+    request = encode_metrics(metrics_data(families, Resource({"a": "b"}), "1.0", PERIOD))
     (of_resource,) = request.resource_metrics
     (scope,) = of_resource.scope_metrics
     assert (scope.scope.name, scope.scope.version) == ("gateway", "1.0")

@@ -16,6 +16,7 @@ from gateway.telemetry import tap_socket
 from gateway.telemetry.masking import open_id_hash
 from gateway.telemetry.tap import Happening, Interest, Tap, Told
 from gateway.telemetry.tap_socket import MISSED, TapSocket, look_on, sockets
+from tests.inbound.lanes import stop, until
 from tests.support import OPEN_ID
 from tests.telemetry.onlooking import Witness
 
@@ -70,18 +71,6 @@ def play(folder: Path, scenario: Callable[[Tap, TapSocket], Awaitable[Any]]) -> 
                 await socket.close()
 
     asyncio.run(run())
-
-
-async def until(true: Callable[[], Any]) -> None:
-    """Wait until it is so."""
-    while not true():
-        await asyncio.sleep(0.002)
-
-
-async def stop(task: asyncio.Task[None]) -> None:
-    """End somebody's looking on."""
-    task.cancel()
-    await asyncio.wait([task])
 
 
 def test_several_look_on_at_several_processes_that_come_and_go(tmp_path: Path) -> None:
