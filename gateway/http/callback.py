@@ -8,6 +8,7 @@ import os
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from functools import partial
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -25,9 +26,11 @@ from gateway.protocol.query import Query, parse_query, required
 from gateway.protocol.replies import Reply
 from gateway.telemetry.logs import get_logger
 from gateway.telemetry.masking import open_id_hash
+from gateway.telemetry.message_trace import MessageTrace
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.spans import Attributes
 from gateway.telemetry.tap import TAP, Happening
-from gateway.telemetry.tracing import MessageTrace, Tracing, caller_of
+from gateway.telemetry.tracing import Tracing, caller_of
 
 _log = get_logger("gateway.callback")
 
@@ -228,7 +231,10 @@ class CallbackEndpoint:
             self.metrics.messages.add((account.name, kind))
         delivery = _Delivery(self, account, request, received, now)
         if self._tracing is not None:
-            delivery.trace = _begin(self._tracing, delivery, request)
+            sampling = self._tracing.sampling
+            # Most callbacks are not sampled: nothing is made for them.
+            if sampling.follows or sampling.takes(delivery.key):
+                delivery.trace = _begin(self._tracing, delivery, request)
         return delivery
 
     def _verify_url(self, account: Account, request: Request) -> None:
@@ -360,28 +366,28 @@ def _callers_trace(request: Request) -> str | None:
 
 def _begin(tracing: Tracing, delivery: _Delivery, request: Request) -> MessageTrace | None:
     """Return the trace of a delivery that was verified; None where it is not sampled."""
-    caller = caller_of(request.header("traceparent")) if tracing.follows else None
-    if caller is None and not tracing.samples(delivery.key):
-        # Most callbacks: nothing is made for them.
-        return None
+    caller = caller_of(request.header("traceparent")) if tracing.sampling.follows else None
     trace_id = delivery.key.hex() if caller is None else caller.trace_id
     delivery.know_trace_id(trace_id)
     began = time.time_ns() - int((time.monotonic() - request.arrived) * 1e9)
-    made = tracing.begin(_SPAN, trace_id, caller, began)
+    message = delivery.message
+    kind, user = type(message).__name__, message.from_user_name
+    about = partial(_described, delivery.account.name, delivery.key, kind, user)
+    made = tracing.begin(_SPAN, trace_id, caller, began, about)
     if made is not None:
-        message = delivery.message
-        made.tell(
-            {
-                "http.request.method": "POST",
-                "http.route": _ROUTE,
-                "gateway.account": delivery.account.name,
-                "gateway.message.id": delivery.key.hex(),
-                "gateway.message.type": type(message).__name__,
-                "gateway.user": open_id_hash(message.from_user_name),
-            }
-        )
         made.step("verify")
     return made
+
+
+def _described(account: str, key: bytes, kind: str, user: str) -> Attributes:
+    return {
+        "http.request.method": "POST",
+        "http.route": _ROUTE,
+        "gateway.account": account,
+        "gateway.message.id": key.hex(),
+        "gateway.message.type": kind,
+        "gateway.user": open_id_hash(user),
+    }
 
 
 def _digest(data: bytes) -> bytes:

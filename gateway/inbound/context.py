@@ -7,7 +7,8 @@ from urllib.parse import parse_qsl
 from gateway.errors import BotError
 from gateway.identity.people import Person
 from gateway.protocol.account import Account
-from gateway.telemetry.tracing import MessageTrace, traceparent_of, written
+from gateway.telemetry.message_trace import MessageTrace
+from gateway.telemetry.tracing import traceparent_of
 
 
 class Context:
@@ -56,12 +57,12 @@ class Context:
     @property
     def origin(self) -> str:
         """Where what is stored for the message comes from, as tracing's ``written`` writes it."""
-        return self.trace_id if self.trace is None else written(self.trace.span)
+        return self.trace_id if self.trace is None else self.trace.origin
 
     @property
     def traceparent(self) -> str:
         """What tells others the span of this delivery; empty where it is not sampled."""
-        return "" if self.trace is None else traceparent_of(written(self.trace.span))
+        return "" if self.trace is None else traceparent_of(self.trace.origin)
 
     def log_fields(self) -> Mapping[str, str]:
         """Return what stands on each log line that is written while the message is handled."""

@@ -10,7 +10,8 @@ from gateway.inbound.consumer import Never
 from gateway.inbound.ingest import FAILURES, HandlerFailed, is_cancelled
 from gateway.inbound.ports import Taken
 from gateway.protocol.cloudevents import CloudEvent
-from gateway.telemetry.tracing import CONSUMER, Attributes, origin_of_caller, span
+from gateway.telemetry.spans import Attributes
+from gateway.telemetry.tracing import CONSUMER, origin_of_caller, span
 
 _decoder = msgspec.json.Decoder(CloudEvent)
 

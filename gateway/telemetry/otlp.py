@@ -5,7 +5,7 @@ https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from opentelemetry.sdk.resources import Resource
 
@@ -67,7 +67,26 @@ def resource_of(environ: Mapping[str, str], version: str, **more: str) -> Resour
     about = {"service.version": version, **more}
     if "OTEL_SERVICE_NAME" not in environ:
         about["service.name"] = "wechat-gateway"
-    return Resource.create(about)
+    return _Resource.of(Resource.create(about))
+
+
+class _Resource(Resource):
+    """A resource that knows its hash: the encoder asks for it once a span, and works it out anew.
+
+    https://github.com/open-telemetry/opentelemetry-python, Resource.__hash__: by way of JSON.
+    """
+
+    _hash: int
+
+    @classmethod
+    def of(cls, resource: Resource) -> Self:
+        """Return the same resource."""
+        made = cls(resource.attributes, resource.schema_url)
+        made._hash = hash(resource)
+        return made
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 def number_of(environ: Mapping[str, str], name: str, default: int) -> int:

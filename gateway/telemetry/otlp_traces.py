@@ -9,10 +9,11 @@ queue has no room for is dropped, and counted.
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import Tracer as SdkTracer
 from opentelemetry.sdk.trace.export import (
     BatchSpanProcessor,
     ConsoleSpanExporter,
@@ -26,6 +27,7 @@ from opentelemetry.sdk.trace.sampling import (
     Sampler,
     TraceIdRatioBased,
 )
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.otlp import (
@@ -37,7 +39,8 @@ from gateway.telemetry.otlp import (
     otlp_exporter,
     resource_of,
 )
-from gateway.telemetry.tracing import Sampling, TraceIds, Tracing
+from gateway.telemetry.spans import Making, Noted, SpanIds, made_of
+from gateway.telemetry.tracing import Sampling, Tracing
 
 QUEUED: Final = 2048
 """Spans that wait at most, where OTEL_BSP_MAX_QUEUE_SIZE does not say otherwise."""
@@ -68,7 +71,7 @@ def make_traces(environ: Mapping[str, str], metrics: Metrics, version: str) -> T
     if exporter is None:
         return None
     sampling, sampler = sampling_of(environ)
-    ids = TraceIds()
+    ids = SpanIds()
     provider = TracerProvider(
         sampler=sampler,
         resource=resource_of(environ, version, **{"process.pid": str(os.getpid())}),
@@ -76,8 +79,12 @@ def make_traces(environ: Mapping[str, str], metrics: Metrics, version: str) -> T
         id_generator=ids,
     )
     most = number_of(environ, "OTEL_BSP_MAX_QUEUE_SIZE", QUEUED)
-    provider.add_span_processor(CountingProcessor(exporter, metrics, most))
-    return Traces(provider, Tracing(provider, version, sampling, ids))
+    queue = CountingProcessor(exporter, metrics, most)
+    provider.add_span_processor(queue)
+    # The SDK's method is declared as that of the API, which knows nothing of processors.
+    tracer = cast("SdkTracer", provider.get_tracer("gateway", version))
+    making = Making(tracer, ids, InstrumentationScope("gateway", version), queue.take)
+    return Traces(provider, Tracing(making, sampling))
 
 
 def install(traces: Traces) -> None:
@@ -118,7 +125,7 @@ def sampling_of(environ: Mapping[str, str]) -> tuple[Sampling, Sampler]:
         )
     bound, root = roots[kind]
     follows = kind != name
-    return Sampling(bound, follows), ParentBased(root) if follows else root
+    return Sampling(bound, follows=follows), ParentBased(root) if follows else root
 
 
 class _Counted(SpanExporter):
@@ -132,6 +139,7 @@ class _Counted(SpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Export spans, and count what came of it."""
+        spans = made_of(spans)
         try:
             result = self._exporter.export(spans)
         except Exception:
@@ -171,6 +179,15 @@ class CountingProcessor(SpanProcessor):
             return
         self._taken += 1
         self._batches.on_end(span)
+
+    def take(self, noted: Noted) -> None:
+        """Queue what becomes spans where there is room."""
+        count = noted.count
+        if self._taken - self._counted.exported >= self._most:
+            self._metrics.spans.add(("dropped",), float(count))
+            return
+        self._taken += count
+        self._batches.on_end(cast("ReadableSpan", noted))
 
     def shutdown(self) -> None:
         """Export what is queued, and no more."""

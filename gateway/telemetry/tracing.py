@@ -12,21 +12,13 @@ without a trace that is sampled that is nothing.
 """
 
 import re
-import threading
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
-from opentelemetry import context as contexts
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace import Tracer as SdkTracer
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
     Link,
     NonRecordingSpan,
@@ -40,15 +32,14 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from gateway.telemetry.message_trace import MessageTrace
+from gateway.telemetry.spans import SAMPLED, Attributes, Making
 from gateway.telemetry.subject import SUBJECT
-
-Attributes = Mapping[str, str | int | float | bool]
 
 CONSUMER: Final = SpanKind.CONSUMER
 PRODUCER: Final = SpanKind.PRODUCER
 CLIENT: Final = SpanKind.CLIENT
 
-_SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 _STORED: Final = re.compile(r"([0-9a-f]{32})-([0-9a-f]{16})")
 # https://www.w3.org/TR/trace-context/#traceparent-header; ids of zeros are invalid, and so is
 # version ff.
@@ -57,17 +48,21 @@ _TRACEPARENT: Final = re.compile(
 )
 
 
-class Sampling(NamedTuple):
+class Sampling:
     """Which traces are sampled."""
 
-    bound: int
-    """Those whose last 64 bits are below it, as OpenTelemetry's TraceIdRatioBased has it."""
-    follows: bool
-    """Whether that is the caller's to decide, where there is one."""
+    __slots__ = ("_bound", "follows")
+
+    def __init__(self, bound: int, *, follows: bool) -> None:
+        """Take those whose last 64 bits are below ``bound``, as TraceIdRatioBased has it."""
+        # As bytes it is compared with bytes: each callback is asked for.
+        self._bound = b"\xff" * 9 if bound >> 64 else bound.to_bytes(8, "big")
+        self.follows = follows
+        """Whether that is the caller's to decide, where there is one."""
 
     def takes(self, trace_id: bytes) -> bool:
         """Tell whether a trace is sampled that begins here; its id as 16 bytes."""
-        return int.from_bytes(trace_id[8:], "big") < self.bound
+        return trace_id[8:] < self._bound
 
 
 class Caller(NamedTuple):
@@ -123,7 +118,7 @@ def _context(trace_id: str, span_id: str) -> Context:
 
 
 def _span_context(trace_id: str, span_id: str) -> SpanContext:
-    return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=_SAMPLED)
+    return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=SAMPLED)
 
 
 def trace_id_of(stored: str) -> str:
@@ -213,192 +208,56 @@ def _tracer_of(provider: trace.TracerProvider) -> Tracer:
     return provider.get_tracer("gateway")
 
 
-class TraceIds(RandomIdGenerator):
-    """Makes ids; that of the next trace may be given."""
-
-    def __init__(self) -> None:
-        self._given = threading.local()
-
-    def give(self, trace_id: int) -> None:
-        """Let the next trace of this thread have this id."""
-        self._given.next = trace_id
-
-    def random(self) -> str:
-        """Return the id of a trace that begins with nobody's; 32 hex digits."""
-        return f"{super().generate_trace_id():032x}"
-
-    def generate_trace_id(self) -> int:
-        """Return the id that was given, or a random one."""
-        given: int | None = getattr(self._given, "next", None)
-        self._given.next = None
-        return given or super().generate_trace_id()
-
-
-class MessageTrace:
-    """The trace of one delivery of a message that is sampled.
-
-    Its own spans are made when it ends, whole, from notes: the SDK's way to make them step by step
-    takes several times as long. Only the handler's is the SDK's, for a handler may add to it.
-    """
-
-    __slots__ = (
-        *("_attributes", "_began", "_context", "_making", "_mark", "_name", "_parent", "_steps"),
-        "span",
-    )
-
-    def __init__(
-        self, making: "Making", name: str, root: SpanContext, parent: SpanContext | None, began: int
-    ) -> None:
-        """``began`` in nanoseconds since 1970."""
-        self._making = making
-        self._name = name
-        self._parent = parent
-        self._began = self._mark = began
-        self._steps: list[tuple[str, int, int, Attributes | None]] = []
-        self._attributes: dict[str, str | int | float | bool] = {}
-        self.span: Span = NonRecordingSpan(root)
-        """Its first span, to whoever goes on from there."""
-        self._context = set_span_in_context(self.span)
-
-    def tell(self, attributes: Attributes) -> None:
-        """Tell what it is about."""
-        self._attributes.update(attributes)
-
-    def step(self, name: str, attributes: Attributes | None = None) -> None:
-        """Tell what was done since the step before."""
-        now = time.time_ns()
-        self._steps.append((name, self._mark, now, attributes))
-        self._mark = now
-
-    @contextmanager
-    def handling(self, handler: str) -> Iterator[None]:
-        """Make the handler's span, current within."""
-        token = contexts.attach(self._context)
-        try:
-            with span(f"handle {handler}"):
-                yield
-        finally:
-            contexts.detach(token)
-
-    def end(self, status: int) -> None:
-        """Tell that it was answered so."""
-        root, making = self.span.get_span_context(), self._making
-        for name, began, ended, attributes in self._steps:
-            making.make(name, making.next_to(root), root, attributes, (began, ended))
-        self._attributes["http.response.status_code"] = status
-        outcome = _UNSET
-        if status >= 500:
-            self._attributes["error.type"] = str(status)
-            outcome = _ERROR
-        times = (self._began, time.time_ns())
-        making.make(
-            self._name, root, self._parent, self._attributes, times, SpanKind.SERVER, outcome
-        )
-
-
-_UNSET: Final = Status(StatusCode.UNSET)
-_ERROR: Final = Status(StatusCode.ERROR)
-
-
-class Making(NamedTuple):
-    """What spans are made with that are made whole."""
-
-    ids: TraceIds
-    processor: SpanProcessor
-    """What takes them when they have ended."""
-    resource: Resource
-    scope: InstrumentationScope
-
-    def next_to(self, root: SpanContext) -> SpanContext:
-        """Return the context of a new span in the same trace."""
-        return SpanContext(root.trace_id, self.ids.generate_span_id(), False, _SAMPLED)
-
-    def make(
-        self,
-        name: str,
-        context: SpanContext,
-        parent: SpanContext | None,
-        attributes: Attributes | None,
-        times: tuple[int, int],
-        kind: SpanKind = SpanKind.INTERNAL,
-        status: Status = _UNSET,
-    ) -> None:
-        """Make a span that began and ended at these times, in nanoseconds since 1970."""
-        self.processor.on_end(
-            ReadableSpan(
-                name,
-                context,
-                parent,
-                self.resource,
-                attributes,
-                kind=kind,
-                status=status,
-                start_time=times[0],
-                end_time=times[1],
-                instrumentation_scope=self.scope,
-            )
-        )
-
-
 class Tracing:
     """Begins the traces of messages, and of other requests."""
 
-    def __init__(
-        self, provider: TracerProvider, version: str, sampling: Sampling, ids: TraceIds
-    ) -> None:
-        """``version`` is the gateway's."""
-        # The SDK's method is declared as that of the API, which knows nothing of processors.
-        tracer = cast("SdkTracer", provider.get_tracer("gateway", version))
-        self._tracer = tracer
-        self._sampling = sampling
-        self._ids = ids
-        scope = InstrumentationScope("gateway", version)
-        self._making = Making(ids, tracer.span_processor, tracer.resource, scope)
-
-    @property
-    def follows(self) -> bool:
-        """Whether a caller says what is sampled of its own: only then is it worth asking."""
-        return self._sampling.follows
-
-    def samples(self, trace_id: bytes) -> bool:
-        """Tell whether a trace is sampled that begins here; its id as 16 bytes."""
-        return self._sampling.takes(trace_id)
+    def __init__(self, making: Making, sampling: Sampling) -> None:
+        self._making = making
+        self.sampling = sampling
 
     def begin(
-        self, name: str, trace_id: str, caller: Caller | None, began: int
+        self,
+        name: str,
+        trace_id: str,
+        caller: Caller | None,
+        began: int,
+        describe: Callable[[], Attributes],
     ) -> MessageTrace | None:
         """Return the trace of a delivery; None where it is not sampled.
 
-        ``trace_id`` is 32 hex digits; ``began`` in nanoseconds since 1970.
+        ``trace_id`` is 32 hex digits; ``began`` in nanoseconds since 1970. ``describe`` tells what
+        the delivery is about, when that is exported.
         """
         beginning = self._beginning(trace_id, caller)
         if beginning is None:
             return None
-        span_id = self._ids.generate_span_id()
-        root = SpanContext(int(beginning.trace_id, 16), span_id, False, _SAMPLED)
-        return MessageTrace(self._making, name, root, beginning.parent, began)
+        trace_id, parent = beginning
+        return MessageTrace(self._making, name, trace_id, parent, began, describe)
 
     def begin_request(
         self, name: str, caller: Caller | None, attributes: Attributes, began: int
     ) -> Span | None:
         """Return the span of a request, to be ended; None where it is not sampled."""
-        beginning = self._beginning(self._ids.random(), caller)
+        making = self._making
+        beginning = self._beginning(making.ids.random(), caller)
         if beginning is None:
             return None
         if beginning.parent is None:
-            self._ids.give(int(beginning.trace_id, 16))
+            making.ids.give(trace_id=int(beginning.trace_id, 16))
             context = Context()
         else:
             context = set_span_in_context(NonRecordingSpan(beginning.parent))
-        return self._tracer.start_span(name, context, SpanKind.SERVER, attributes, start_time=began)
+        kind = SpanKind.SERVER
+        return making.tracer.start_span(name, context, kind, attributes, start_time=began)
 
     def _beginning(self, trace_id: str, caller: Caller | None) -> "_Beginning | None":
         """Return where a trace begins in this process; None where it is not sampled.
 
         ``trace_id`` is that of the trace where its caller has none, or no say.
         """
-        if caller is None or not self.follows:
-            return _Beginning(trace_id) if self.samples(bytes.fromhex(trace_id)) else None
+        if caller is None or not self.sampling.follows:
+            taken = self.sampling.takes(bytes.fromhex(trace_id))
+            return _Beginning(trace_id) if taken else None
         if not caller.is_sampled:
             return None
         return _Beginning(caller.trace_id, _span_context(caller.trace_id, caller.span_id))
