@@ -367,14 +367,15 @@ def _callers_trace(request: Request) -> str | None:
 def _begin(tracing: Tracing, delivery: _Delivery, request: Request) -> MessageTrace | None:
     """Return the trace of a delivery that was verified; None where it is not sampled."""
     caller = caller_of(request.header("traceparent")) if tracing.sampling.follows else None
-    trace_id = delivery.key.hex() if caller is None else caller.trace_id
-    delivery.know_trace_id(trace_id)
+    if caller is not None:
+        delivery.know_trace_id(caller.trace_id)
     began = time.time_ns() - int((time.monotonic() - request.arrived) * 1e9)
     message = delivery.message
     kind, user = type(message).__name__, message.from_user_name
     about = partial(_described, delivery.account.name, delivery.key, kind, user)
-    made = tracing.begin(_SPAN, trace_id, caller, began, about)
+    made = tracing.begin(_SPAN, delivery.key, caller, began, about)
     if made is not None:
+        delivery.know_trace_id(made.trace_id)
         made.step("verify")
     return made
 

@@ -50,7 +50,7 @@ class MessageTrace(Noted):
         ``describe`` tells what it is about, when that is exported.
         """
         self.trace_id = trace_id
-        self.span_id = making.ids.generate_span_id()
+        self.span_id = making.bits(64) or 1
         self._making = making
         self._name = name
         self._parent = parent

@@ -1,5 +1,6 @@
 """How spans are made of notes: whole, with ids that are known before."""
 
+import random
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -56,10 +57,6 @@ class SpanIds(RandomIdGenerator):
         """Let the next span of this thread have these ids; 0 for a random one."""
         self._given.trace_id, self._given.span_id = trace_id, span_id
 
-    def random(self) -> str:
-        """Return the id of a trace that begins with nobody's; 32 hex digits."""
-        return f"{super().generate_trace_id():032x}"
-
     def generate_trace_id(self) -> int:
         """Return the id that was given, or a random one."""
         return self._take("trace_id") or super().generate_trace_id()
@@ -83,10 +80,12 @@ class Making(NamedTuple):
     scope: InstrumentationScope
     take: Callable[[Noted], None]
     """Takes what has ended, to be exported."""
+    bits: Callable[[int], int] = random.getrandbits
+    """What ids are made of."""
 
     def child_of(self, root: SpanContext) -> SpanContext:
         """Return the context of a new span in the same trace."""
-        return SpanContext(root.trace_id, self.ids.generate_span_id(), False, SAMPLED)
+        return SpanContext(root.trace_id, self.bits(64) or 1, False, SAMPLED)
 
     def make(
         self,

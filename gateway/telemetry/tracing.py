@@ -218,53 +218,48 @@ class Tracing:
     def begin(
         self,
         name: str,
-        trace_id: str,
+        trace_id: bytes,
         caller: Caller | None,
         began: int,
         describe: Callable[[], Attributes],
     ) -> MessageTrace | None:
         """Return the trace of a delivery; None where it is not sampled.
 
-        ``trace_id`` is 32 hex digits; ``began`` in nanoseconds since 1970. ``describe`` tells what
-        the delivery is about, when that is exported.
+        ``trace_id`` is 16 bytes; ``began`` in nanoseconds since 1970. ``describe`` tells what the
+        delivery is about, when that is exported.
         """
         beginning = self._beginning(trace_id, caller)
         if beginning is None:
             return None
-        trace_id, parent = beginning
-        return MessageTrace(self._making, name, trace_id, parent, began, describe)
+        return MessageTrace(self._making, name, *beginning, began, describe)
 
     def begin_request(
         self, name: str, caller: Caller | None, attributes: Attributes, began: int
     ) -> Span | None:
         """Return the span of a request, to be ended; None where it is not sampled."""
         making = self._making
-        beginning = self._beginning(making.ids.random(), caller)
+        beginning = self._beginning(making.ids.generate_trace_id().to_bytes(16, "big"), caller)
         if beginning is None:
             return None
-        if beginning.parent is None:
-            making.ids.give(trace_id=int(beginning.trace_id, 16))
+        trace_id, parent = beginning
+        if parent is None:
+            making.ids.give(trace_id=int(trace_id, 16))
             context = Context()
         else:
-            context = set_span_in_context(NonRecordingSpan(beginning.parent))
+            context = set_span_in_context(NonRecordingSpan(parent))
         kind = SpanKind.SERVER
         return making.tracer.start_span(name, context, kind, attributes, start_time=began)
 
-    def _beginning(self, trace_id: str, caller: Caller | None) -> "_Beginning | None":
+    def _beginning(
+        self, trace_id: bytes, caller: Caller | None
+    ) -> tuple[str, SpanContext | None] | None:
         """Return where a trace begins in this process; None where it is not sampled.
 
-        ``trace_id`` is that of the trace where its caller has none, or no say.
+        That is its id, 32 hex digits, and its caller's span where the trace is theirs; ``trace_id``
+        is its id where its caller has none, or no say.
         """
         if caller is None or not self.sampling.follows:
-            taken = self.sampling.takes(bytes.fromhex(trace_id))
-            return _Beginning(trace_id) if taken else None
+            return (trace_id.hex(), None) if self.sampling.takes(trace_id) else None
         if not caller.is_sampled:
             return None
-        return _Beginning(caller.trace_id, _span_context(caller.trace_id, caller.span_id))
-
-
-class _Beginning(NamedTuple):
-    trace_id: str
-    """32 hex digits."""
-    parent: SpanContext | None = None
-    """The caller's span, where the trace is theirs."""
+        return caller.trace_id, _span_context(caller.trace_id, caller.span_id)
