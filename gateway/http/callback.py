@@ -4,6 +4,7 @@ WeChat tells apart three kinds of answer (PROTOCOL 3): a 200 with a reply, ``suc
 a refusal, here one and the same for every reason; and a failure, after which it tries again.
 """
 
+import asyncio
 import os
 import time
 from abc import abstractmethod
@@ -24,6 +25,7 @@ from gateway.protocol.callback import SUCCESS, Received, echo, receive, respond
 from gateway.protocol.dedupe import dedupe_key
 from gateway.protocol.query import Query, parse_query, required
 from gateway.protocol.replies import Reply
+from gateway.telemetry.callback_counts import CallbackCounts
 from gateway.telemetry.logs import get_logger
 from gateway.telemetry.masking import open_id_hash
 from gateway.telemetry.message_trace import MessageTrace
@@ -159,6 +161,10 @@ class CallbackEndpoint:
         self.clock = clock
         self.random = random or RandomBlocks()
         self.metrics, self._tracing = seen
+        self._traced_below = b"" if self._tracing is None else self._tracing.sampling.looks_below
+        self.counts: CallbackCounts | None = None
+        if self.metrics is not None:
+            self.counts = CallbackCounts(self.metrics, _soon)
 
     async def answer(self, request: Request) -> None:
         """Answer a request; return when nothing is left to be done for it.
@@ -218,7 +224,8 @@ class CallbackEndpoint:
             request.answer(BROKEN)
             if delivery is not None and delivery.trace is not None:
                 delivery.trace.end(BROKEN.status)
-            self._count(account.name, outcome, request)
+            kind = None if delivery is None else delivery.message.__class__
+            self._count(account.name, outcome, request, kind)
             if TAP.is_open and delivery is not None:
                 TAP.tell(delivery.happening(outcome))
 
@@ -226,14 +233,10 @@ class CallbackEndpoint:
         self, account: Account, request: Request, received: Received, now: float
     ) -> "_Delivery":
         """Return the delivery of a message that was verified: counted, its trace begun."""
-        if self.metrics is not None:
-            kind = received.message.__class__.__name__
-            self.metrics.messages.add((account.name, kind))
         delivery = _Delivery(self, account, request, received, now)
         if self._tracing is not None:
-            sampling = self._tracing.sampling
             # Most callbacks are not sampled: nothing is made for them.
-            if sampling.follows or sampling.takes(delivery.key):
+            if delivery.key[8:] < self._traced_below:
                 delivery.trace = _begin(self._tracing, delivery, request)
         return delivery
 
@@ -260,9 +263,11 @@ class CallbackEndpoint:
             TAP.tell(Happening("refused", name, outcome=reason.value))
         self._count(name, "refused", request)
 
-    def _count(self, account: str, outcome: str, request: Request) -> None:
-        if self.metrics is not None:
-            self.metrics.callbacks.observe((account, outcome), time.monotonic() - request.arrived)
+    def _count(
+        self, account: str, outcome: str, request: Request, message: type | None = None
+    ) -> None:
+        if self.counts is not None:
+            self.counts.note(account, message, outcome, time.monotonic() - request.arrived)
 
     async def _refuse_replay(self, account: Account, query: Query, body: bytes) -> None:
         """Raise Refused where these timestamp and nonce came before with another body.
@@ -345,10 +350,10 @@ class _Delivery(Delivery):
         request.send(Answer(200, headers, body))
         if self.trace is not None:
             self.trace.end(200)
-        metrics = self._endpoint.metrics
-        if metrics is not None:
+        counts = self._endpoint.counts
+        if counts is not None:
             took = time.monotonic() - request.arrived
-            metrics.callbacks.observe((self.account.name, outcome), took)
+            counts.note(self.account.name, self.message.__class__, outcome, took)
         if TAP.is_open:
             TAP.tell(self.happening(outcome))
 
@@ -357,6 +362,10 @@ class _Delivery(Delivery):
         message, took = self.message, time.monotonic() - self._request.arrived
         kind, user, id_ = type(message).__name__, message.from_user_name, self.key.hex()
         return Happening("callback", self.account.name, kind, user, id_, outcome, took)
+
+
+def _soon(call: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_soon(call)
 
 
 def _callers_trace(request: Request) -> str | None:

@@ -64,6 +64,10 @@ class Sampling:
         """Tell whether a trace is sampled that begins here; its id as 16 bytes."""
         return trace_id[8:] < self._bound
 
+    @property
+    def looks_below(self) -> bytes:
+        return b"\xff" * 9 if self.follows else self._bound
+
 
 class Caller(NamedTuple):
     """The span that a request is part of."""
