@@ -4,7 +4,6 @@ WeChat tells apart three kinds of answer (PROTOCOL 3): a 200 with a reply, ``suc
 a refusal, here one and the same for every reason; and a failure, after which it tries again.
 """
 
-import asyncio
 import os
 import time
 from abc import abstractmethod
@@ -25,11 +24,10 @@ from gateway.protocol.callback import SUCCESS, Received, echo, receive, respond
 from gateway.protocol.dedupe import dedupe_key
 from gateway.protocol.query import Query, parse_query, required
 from gateway.protocol.replies import Reply
-from gateway.telemetry.callback_counts import CallbackCounts
 from gateway.telemetry.logs import get_logger
 from gateway.telemetry.masking import open_id_hash
 from gateway.telemetry.message_trace import MessageTrace
-from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.metrics import CallbackCounts, Metrics
 from gateway.telemetry.spans import Attributes
 from gateway.telemetry.tap import TAP, Happening
 from gateway.telemetry.tracing import Tracing, caller_of
@@ -160,11 +158,12 @@ class CallbackEndpoint:
         self._patience = Patience(BODY_SECONDS)
         self.clock = clock
         self.random = random or RandomBlocks()
-        self.metrics, self._tracing = seen
+        self._metrics, self._tracing = seen
         self._traced_below = b"" if self._tracing is None else self._tracing.sampling.looks_below
-        self.counts: CallbackCounts | None = None
-        if self.metrics is not None:
-            self.counts = CallbackCounts(self.metrics, _soon)
+        self.counts: Mapping[str, CallbackCounts] | None = None
+        """By an account's name; None: nothing is counted."""
+        if self._metrics is not None:
+            self.counts = {name: CallbackCounts(name, self._metrics) for name in accounts}
 
     async def answer(self, request: Request) -> None:
         """Answer a request; return when nothing is left to be done for it.
@@ -224,8 +223,11 @@ class CallbackEndpoint:
             request.answer(BROKEN)
             if delivery is not None and delivery.trace is not None:
                 delivery.trace.end(BROKEN.status)
-            kind = None if delivery is None else delivery.message.__class__
-            self._count(account.name, outcome, request, kind)
+            if delivery is not None and self.counts is not None:
+                took = time.monotonic() - request.arrived
+                self.counts[account.name].count(delivery.message.__class__, outcome, took)
+            else:
+                self._count(account.name, outcome, request)
             if TAP.is_open and delivery is not None:
                 TAP.tell(delivery.happening(outcome))
 
@@ -257,17 +259,15 @@ class CallbackEndpoint:
         name = "-" if account is None else account.name
         self._refusals.count(name, reason)
         request.answer(_REFUSALS.get(reason, REFUSED))
-        if self.metrics is not None:
-            self.metrics.refusals.add((name, reason.value))
+        if self._metrics is not None:
+            self._metrics.refusals.add((name, reason.value))
         if TAP.is_open:
             TAP.tell(Happening("refused", name, outcome=reason.value))
         self._count(name, "refused", request)
 
-    def _count(
-        self, account: str, outcome: str, request: Request, message: type | None = None
-    ) -> None:
-        if self.counts is not None:
-            self.counts.note(account, message, outcome, time.monotonic() - request.arrived)
+    def _count(self, account: str, outcome: str, request: Request) -> None:
+        if self._metrics is not None:
+            self._metrics.callbacks.observe((account, outcome), time.monotonic() - request.arrived)
 
     async def _refuse_replay(self, account: Account, query: Query, body: bytes) -> None:
         """Raise Refused where these timestamp and nonce came before with another body.
@@ -353,7 +353,7 @@ class _Delivery(Delivery):
         counts = self._endpoint.counts
         if counts is not None:
             took = time.monotonic() - request.arrived
-            counts.note(self.account.name, self.message.__class__, outcome, took)
+            counts[self.account.name].count(self.message.__class__, outcome, took)
         if TAP.is_open:
             TAP.tell(self.happening(outcome))
 
@@ -362,10 +362,6 @@ class _Delivery(Delivery):
         message, took = self.message, time.monotonic() - self._request.arrived
         kind, user, id_ = type(message).__name__, message.from_user_name, self.key.hex()
         return Happening("callback", self.account.name, kind, user, id_, outcome, took)
-
-
-def _soon(call: Callable[[], None]) -> None:
-    asyncio.get_running_loop().call_soon(call)
 
 
 def _callers_trace(request: Request) -> str | None:

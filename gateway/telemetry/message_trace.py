@@ -15,6 +15,7 @@ from opentelemetry import context as contexts
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import (
+    INVALID_SPAN,
     Span,
     SpanContext,
     SpanKind,
@@ -122,6 +123,9 @@ _Step = tuple[str, int, int, Attributes | None]
 _UNSET: Final = Status(StatusCode.UNSET)
 _ERROR: Final = Status(StatusCode.ERROR)
 
+# What OpenTelemetry calls the current span in a context; to write it by itself is much quicker.
+(_CURRENT,) = set_span_in_context(INVALID_SPAN, Context())
+
 
 class HandlerSpan(Noted, Span):
     """The span of a handler, current within: one of the SDK's from when somebody adds to it.
@@ -140,7 +144,7 @@ class HandlerSpan(Noted, Span):
 
     def __enter__(self) -> Self:
         self._began = time.time_ns()
-        self._token: Token[Context] = contexts.attach(set_span_in_context(self))
+        self._token: Token[Context] = contexts.attach(Context({_CURRENT: self}))
         return self
 
     def __exit__(

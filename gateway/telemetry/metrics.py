@@ -24,13 +24,16 @@ class Counter:
         self._buffer = cells.buffer
         self._rows: dict[Labels, int] = {}
 
+    def row(self, labels: Labels) -> int:
+        """Return the cell of these labels."""
+        row = self._rows.get(labels)
+        if row is None:
+            row = self._rows[labels] = self._cells.row(self._name, labels, 1)
+        return row
+
     def add(self, labels: Labels, by: float = 1.0) -> None:
         """Count ``by`` more."""
-        try:
-            self._buffer[self._rows[labels]] += by
-        except KeyError:
-            row = self._rows[labels] = self._cells.row(self._name, labels, 1)
-            self._buffer[row] += by
+        self._buffer[self.row(labels)] += by
 
 
 class Histogram:
@@ -47,14 +50,48 @@ class Histogram:
         self._buffer = cells.buffer
         self._rows: dict[Labels, int] = {}
 
-    def observe(self, labels: Labels, value: float) -> None:
-        """Count a value; in the instrument's unit."""
+    def row(self, labels: Labels) -> int:
+        """Return the first cell of these labels."""
         row = self._rows.get(labels)
         if row is None:
             row = self._rows[labels] = self._cells.row(self._name, labels, self._sum + 1)
+        return row
+
+    def observe(self, labels: Labels, value: float) -> None:
+        """Count a value; in the instrument's unit."""
+        self.observe_in(self.row(labels), value)
+
+    def observe_in(self, row: int, value: float) -> None:
+        """Count a value in the cells that begin at ``row``."""
         buffer = self._buffer
         buffer[row + bisect_left(self._bounds, value)] += 1.0
         buffer[row + self._sum] += value
+
+
+class CallbackCounts:
+    """Counts the callbacks of an account, and their messages: its cells are looked for once."""
+
+    __slots__ = ("_account", "_buffer", "_messages", "_metrics", "_observe", "_outcomes")
+
+    def __init__(self, account: str, metrics: "Metrics") -> None:
+        self._account = account
+        self._metrics = metrics
+        self._buffer = metrics.cells.buffer
+        self._observe = metrics.callbacks.observe_in
+        self._messages: dict[type, int] = {}
+        self._outcomes: dict[str, int] = {}
+
+    def count(self, message: type, outcome: str, seconds: float) -> None:
+        """Count a callback with a message of this type."""
+        try:
+            told, answered = self._messages[message], self._outcomes[outcome]
+        except KeyError:
+            labels = (self._account, message.__name__)
+            told = self._messages[message] = self._metrics.messages.row(labels)
+            labels = (self._account, outcome)
+            answered = self._outcomes[outcome] = self._metrics.callbacks.row(labels)
+        self._buffer[told] += 1.0
+        self._observe(answered, seconds)
 
 
 class Gauge:
