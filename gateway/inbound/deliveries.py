@@ -37,6 +37,7 @@ from gateway.protocol.callback import SUCCESS
 from gateway.protocol.messages import Message
 from gateway.protocol.replies import Reply
 from gateway.telemetry.logs import get_logger
+from gateway.telemetry.message_trace import HandlerSpan
 from gateway.telemetry.metrics import Metrics
 
 _log = get_logger("gateway.inbound")
@@ -240,7 +241,7 @@ class Deliveries:
             if delivery.trace is None:
                 reply = await self._ingest.answer(match, delivery.message, delivery)
             else:
-                with delivery.trace.handling(match.route.handler.name):
+                with HandlerSpan(delivery.trace, match.route.handler.name):
                     reply = await self._ingest.answer(match, delivery.message, delivery)
             body = delivery.seal(reply)
         except BaseException:

@@ -1,8 +1,8 @@
 """The trace of one delivery of a message: notes while it is answered, spans when they are exported.
 
-To note is all that is done on the way of a callback. The thread that exports makes the spans of
-many deliveries one after the other, by when what makes them is in the processor's caches: for one
-in a hundred callbacks it hardly ever is.
+To note is all that is done on the way of a callback, in as few steps as there can be: what one in a
+hundred callbacks does is hardly ever in the processor's caches, and takes several times as long as
+if all did it. The thread that exports makes the spans, of many deliveries one after the other.
 """
 
 import time
@@ -28,13 +28,22 @@ from opentelemetry.util.types import AttributeValue
 
 from gateway.telemetry.spans import SAMPLED, Attributes, Making, Noted
 
+_Part = tuple[str, int, int, Attributes | None, int, str]
+"""A name, nanoseconds since 1970 from and to, attributes, a span's id or 0, an error's type or ""."""
+
+_UNSET: Final = Status(StatusCode.UNSET)
+
+# What OpenTelemetry calls the current span in a context: written by its own function it takes five
+# calls more.
+(_CURRENT,) = set_span_in_context(INVALID_SPAN, Context())
+
 
 class MessageTrace(Noted):
     """What is noted of one delivery of a message that is sampled."""
 
     __slots__ = (
-        *("_began", "_describe", "_ended", "_making", "_mark", "_name", "_parent", "_parts"),
-        *("_status", "span_id", "trace_id"),
+        *("_began", "_describe", "_ended", "_mark", "_name", "_parent", "_parts", "_status"),
+        *("making", "span_id", "trace_id"),
     )
 
     def __init__(
@@ -43,22 +52,22 @@ class MessageTrace(Noted):
         name: str,
         trace_id: str,
         parent: SpanContext | None,
-        began: int,
+        times: tuple[int, int],
         describe: Callable[[], Attributes],
     ) -> None:
-        """``trace_id`` is 32 hex digits; ``began`` in nanoseconds since 1970.
+        """``trace_id`` is 32 hex digits; ``times`` are when it arrived and when it was verified.
 
-        ``describe`` tells what it is about, when that is exported.
+        In nanoseconds since 1970. ``describe`` tells what it is about, when that is exported.
         """
+        self.making = making
         self.trace_id = trace_id
         self.span_id = making.bits(64) or 1
-        self._making = making
         self._name = name
         self._parent = parent
-        self._began = self._mark = began
+        self._began, self._mark = times
         self._ended = self._status = 0
         self._describe = describe
-        self._parts: list[_Step | HandlerSpan] = []
+        self._parts: list[_Part] = [("verify", *times, None, 0, "")]
 
     @property
     def origin(self) -> str:
@@ -78,71 +87,77 @@ class MessageTrace(Noted):
     def step(self, name: str, attributes: Attributes | None = None) -> None:
         """Tell what was done since the step before."""
         now = time.time_ns()
-        self._parts.append((name, self._mark, now, attributes))
+        self._parts.append((name, self._mark, now, attributes, 0, ""))
         self._mark = now
 
-    def handling(self, handler: str) -> "HandlerSpan":
-        """Return the handler's span, to be entered."""
-        return HandlerSpan(self, self._making, handler)
-
-    def handled(self, part: "HandlerSpan") -> None:
-        """Take the handler's span, which has ended: that may be after the answer."""
+    def handled(self, part: _Part) -> None:
+        """Tell what a handler did: that may be after the answer."""
         if self._ended:
-            self._making.take(part)
+            self.making.take(_Late(self.making, self.root, part))
         else:
             self._parts.append(part)
 
     def end(self, status: int) -> None:
         """Tell that it was answered so."""
         self._ended, self._status = time.time_ns(), status
-        self._making.take(self)
+        self.making.take(self)
 
     def spans(self) -> Iterator[ReadableSpan]:
         """Make them."""
-        making, root = self._making, self.root
+        root = self.root
         for part in self._parts:
-            if isinstance(part, HandlerSpan):
-                yield from part.spans()
-            else:
-                name, began, ended, about = part
-                yield making.make(name, making.child_of(root), root, about, (began, ended))
+            yield _made(self.making, root, part)
         attributes = {**self._describe(), "http.response.status_code": self._status}
         status = _UNSET
         if self._status >= 500:
             attributes["error.type"] = str(self._status)
-            status = _ERROR
+            status = Status(StatusCode.ERROR)
         times = (self._began, self._ended)
-        yield making.make(
+        yield self.making.make(
             self._name, root, self._parent, attributes, times, SpanKind.SERVER, status
         )
 
 
-_Step = tuple[str, int, int, Attributes | None]
-"""A name, nanoseconds since 1970 from and to, attributes."""
+class _Late(Noted):
+    """What a handler did whose delivery was answered before."""
 
-_UNSET: Final = Status(StatusCode.UNSET)
-_ERROR: Final = Status(StatusCode.ERROR)
+    def __init__(self, making: Making, root: SpanContext, part: _Part) -> None:
+        self._making = making
+        self._root = root
+        self._part = part
 
-# What OpenTelemetry calls the current span in a context; to write it by itself is much quicker.
-(_CURRENT,) = set_span_in_context(INVALID_SPAN, Context())
+    @property
+    def count(self) -> int:
+        return 1
+
+    def spans(self) -> Iterator[ReadableSpan]:
+        yield _made(self._making, self._root, self._part)
 
 
-class HandlerSpan(Noted, Span):
+def _made(making: Making, root: SpanContext, part: _Part) -> ReadableSpan:
+    name, began, ended, attributes, span_id, error = part
+    status = _UNSET
+    if error:
+        attributes, status = {"error.type": error}, Status(StatusCode.ERROR, error)
+    context = making.child_of(root, span_id)
+    return making.make(name, context, root, attributes, (began, ended), status=status)
+
+
+class HandlerSpan(Span):
     """The span of a handler, current within: one of the SDK's from when somebody adds to it.
 
     Hardly any handler does.
     """
 
-    def __init__(self, trace: MessageTrace, making: Making, handler: str) -> None:
+    def __init__(self, trace: MessageTrace, handler: str) -> None:
         self._trace = trace
-        self._making = making
         self._handler = handler
-        self._context: SpanContext | None = None
+        self._span_id = trace.making.bits(64) or 1
         self._real: Span | None = None
-        self._began = self._ended = 0
-        self._error = ""
+        self._has_ended = False
 
     def __enter__(self) -> Self:
+        """Begin."""
         self._began = time.time_ns()
         self._token: Token[Context] = contexts.attach(Context({_CURRENT: self}))
         return self
@@ -153,72 +168,57 @@ class HandlerSpan(Noted, Span):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """End; of an error only its type is told: its words may be a user's."""
         contexts.detach(self._token)
-        if kind is not None:
-            # Its words may be a user's.
-            self._error = kind.__name__
-        self.end()
+        self._has_ended = True
+        failure = "" if kind is None else kind.__name__
+        real, now = self._real, time.time_ns()
+        if real is None:
+            name = f"handle {self._handler}"
+            self._trace.handled((name, self._began, now, None, self._span_id, failure))
+            return
+        if failure:
+            real.set_status(Status(StatusCode.ERROR, failure))
+            real.set_attribute("error.type", failure)
+        real.end(now)
 
     def end(self, end_time: int | None = None) -> None:
-        if self._ended:
-            return
-        self._ended = end_time or time.time_ns()
-        if self._real is None:
-            self._trace.handled(self)
-            return
-        if self._error:
-            self._real.set_status(Status(StatusCode.ERROR, self._error))
-            self._real.set_attribute("error.type", self._error)
-        self._real.end(self._ended)
-
-    def spans(self) -> Iterator[ReadableSpan]:
-        attributes, status = None, _UNSET
-        if self._error:
-            attributes = {"error.type": self._error}
-            status = Status(StatusCode.ERROR, self._error)
-        times = (self._began, self._ended)
-        context = self.get_span_context()
-        yield self._making.make(
-            f"handle {self._handler}", context, self._trace.root, attributes, times, status=status
-        )
-
-    @property
-    def count(self) -> int:
-        return 1
+        """Do nothing: it ends with its handler."""
 
     def get_span_context(self) -> SpanContext:
-        if self._context is None:
-            self._context = self._making.child_of(self._trace.root)
-        return self._context
+        """Return what its children, and what is stored, go on from."""
+        trace = self._trace
+        return trace.making.child_of(trace.root, self._span_id)
 
     def is_recording(self) -> bool:
-        return not self._ended
-
-    def _sdk(self) -> Span:
-        if self._real is None:
-            context, parent = self.get_span_context(), self._trace.root
-            self._real = self._making.begin(f"handle {self._handler}", context, parent, self._began)
-        return self._real
+        """Tell whether its handler still runs."""
+        return not self._has_ended
 
     def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:
-        self._sdk().set_attributes(attributes)
+        """Tell more of it."""
+        self._recorded().set_attributes(attributes)
 
     def set_attribute(self, key: str, value: AttributeValue) -> None:
-        self._sdk().set_attribute(key, value)
+        """Tell more of it."""
+        self._recorded().set_attribute(key, value)
 
     def add_event(
         self, name: str, attributes: AnyAttributes = None, timestamp: int | None = None
     ) -> None:
-        self._sdk().add_event(name, attributes, timestamp)
+        """Tell what happened in it."""
+        self._recorded().add_event(name, attributes, timestamp)
 
     def add_link(self, context: SpanContext, attributes: AnyAttributes = None) -> None:
-        self._sdk().add_link(context, attributes)
+        """Tell what else it has to do with."""
+        self._recorded().add_link(context, attributes)
 
     def update_name(self, name: str) -> None:
-        self._sdk().update_name(name)
+        """Call it something else."""
+        self._recorded().update_name(name)
 
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
-        self._sdk().set_status(status, description)
+        """Tell how it went."""
+        self._recorded().set_status(status, description)
 
     def record_exception(
         self,
@@ -227,4 +227,15 @@ class HandlerSpan(Noted, Span):
         timestamp: int | None = None,
         escaped: bool = False,
     ) -> None:
-        self._sdk().record_exception(exception, attributes, timestamp, escaped)
+        """Tell what was raised in it."""
+        self._recorded().record_exception(exception, attributes, timestamp, escaped)
+
+    def _recorded(self) -> Span:
+        """Return the SDK's span that it is from now on; behind its end, one that takes nothing."""
+        if self._real is None:
+            if self._has_ended:
+                return INVALID_SPAN
+            trace = self._trace
+            context, name = self.get_span_context(), f"handle {self._handler}"
+            self._real = trace.making.begin(name, context, trace.root, self._began)
+        return self._real

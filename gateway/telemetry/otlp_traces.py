@@ -2,24 +2,17 @@
 
 https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 
-Nothing waits for a collector: spans go by a queue of bounded length, emptied by a thread. What the
-queue has no room for is dropped, and counted.
 """
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple, cast
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, cast
 
 from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace import Tracer as SdkTracer
-from opentelemetry.sdk.trace.export import (
-    BatchSpanProcessor,
-    ConsoleSpanExporter,
-    SpanExporter,
-    SpanExportResult,
-)
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter
 from opentelemetry.sdk.trace.sampling import (
     ALWAYS_OFF,
     ALWAYS_ON,
@@ -39,11 +32,9 @@ from gateway.telemetry.otlp import (
     otlp_exporter,
     resource_of,
 )
-from gateway.telemetry.spans import Making, Noted, SpanIds, made_of
+from gateway.telemetry.span_queue import Limits, SpanQueue
+from gateway.telemetry.spans import Making, SpanIds
 from gateway.telemetry.tracing import Sampling, Tracing
-
-QUEUED: Final = 2048
-"""Spans that wait at most, where OTEL_BSP_MAX_QUEUE_SIZE does not say otherwise."""
 
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _EVERYTHING: Final = 1 << 64
@@ -54,6 +45,7 @@ class Traces(NamedTuple):
 
     provider: TracerProvider
     tracing: Tracing
+    queue: SpanQueue
 
     def close(self) -> None:
         """Export what is queued, for a bounded time; make no more."""
@@ -68,27 +60,57 @@ def make_traces(environ: Mapping[str, str], metrics: Metrics, version: str) -> T
     Raises TelemetryWrong.
     """
     exporter = _exporter(environ)
-    if exporter is None:
-        return None
+    return None if exporter is None else traces_by(exporter, environ, metrics, version)
+
+
+def traces_by(
+    exporter: SpanExporter, environ: Mapping[str, str], metrics: Metrics, version: str
+) -> Traces:
+    """Return what traces are made with that an exporter brings to a collector.
+
+    Raises TelemetryWrong.
+    """
     sampling, sampler = sampling_of(environ)
     ids = SpanIds()
-    provider = TracerProvider(
+    queue = SpanQueue(exporter, metrics, _limits(environ))
+    provider = _Provider(
+        queue,
         sampler=sampler,
         resource=resource_of(environ, version, **{"process.pid": str(os.getpid())}),
         shutdown_on_exit=False,
         id_generator=ids,
     )
-    most = number_of(environ, "OTEL_BSP_MAX_QUEUE_SIZE", QUEUED)
-    queue = CountingProcessor(exporter, metrics, most)
-    provider.add_span_processor(queue)
     # The SDK's method is declared as that of the API, which knows nothing of processors.
     tracer = cast("SdkTracer", provider.get_tracer("gateway", version))
     making = Making(tracer, ids, InstrumentationScope("gateway", version), queue.take)
-    return Traces(provider, Tracing(making, sampling))
+    return Traces(provider, Tracing(making, sampling), queue)
+
+
+class _Provider(TracerProvider):
+    """A provider whose later processors, such as a bot adds, are told of the spans of notes too."""
+
+    def __init__(self, queue: SpanQueue, **more: Any) -> None:
+        super().__init__(**more)
+        super().add_span_processor(queue)
+        self._queue = queue
+
+    def add_span_processor(self, span_processor: SpanProcessor) -> None:
+        """Tell a processor of all spans from now on."""
+        super().add_span_processor(span_processor)
+        self._queue.others.append(span_processor)
+
+
+def _limits(environ: Mapping[str, str]) -> Limits:
+    usual = Limits()
+    queued = number_of(environ, "OTEL_BSP_MAX_QUEUE_SIZE", usual.queued)
+    batch = number_of(environ, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", usual.batch)
+    delay = number_of(environ, "OTEL_BSP_SCHEDULE_DELAY", int(usual.delay * 1000))
+    return Limits(queued, min(batch, queued), delay / 1000)
 
 
 def install(traces: Traces) -> None:
     """Let everybody in this process make spans with it: handlers, and the libraries they use."""
+    traces.queue.start()
     trace.set_tracer_provider(traces.provider)
 
 
@@ -126,73 +148,3 @@ def sampling_of(environ: Mapping[str, str]) -> tuple[Sampling, Sampler]:
     bound, root = roots[kind]
     follows = kind != name
     return Sampling(bound, follows=follows), ParentBased(root) if follows else root
-
-
-class _Counted(SpanExporter):
-    """An exporter whose work is counted."""
-
-    def __init__(self, exporter: SpanExporter, metrics: Metrics) -> None:
-        self._exporter = exporter
-        self._metrics = metrics
-        self.exported = 0
-        """Spans that are no longer queued: changed by the exporting thread alone."""
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Export spans, and count what came of it."""
-        spans = made_of(spans)
-        try:
-            result = self._exporter.export(spans)
-        except Exception:
-            result = SpanExportResult.FAILURE
-        self.exported += len(spans)
-        outcome = "exported" if result is SpanExportResult.SUCCESS else "failed"
-        self._metrics.spans.add((outcome,), float(len(spans)))
-        return result
-
-    def shutdown(self) -> None:
-        """Let go of connections."""
-        self._exporter.shutdown()
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Export what the exporter itself holds back."""
-        return self._exporter.force_flush(timeout_millis)
-
-
-class CountingProcessor(SpanProcessor):
-    """A batch processor that tells how many spans it dropped: the SDK's own does not."""
-
-    def __init__(self, exporter: SpanExporter, metrics: Metrics, most: int) -> None:
-        """Let ``most`` spans wait."""
-        self._metrics = metrics
-        self._most = most
-        self._counted = _Counted(exporter, metrics)
-        batch = min(512, most)
-        self._batches = BatchSpanProcessor(
-            self._counted, max_queue_size=most, max_export_batch_size=batch
-        )
-        self._taken = 0
-
-    def on_end(self, span: ReadableSpan) -> None:
-        """Queue a span where there is room."""
-        if self._taken - self._counted.exported >= self._most:
-            self._metrics.spans.add(("dropped",))
-            return
-        self._taken += 1
-        self._batches.on_end(span)
-
-    def take(self, noted: Noted) -> None:
-        """Queue what becomes spans where there is room."""
-        count = noted.count
-        if self._taken - self._counted.exported >= self._most:
-            self._metrics.spans.add(("dropped",), float(count))
-            return
-        self._taken += count
-        self._batches.on_end(cast("ReadableSpan", noted))
-
-    def shutdown(self) -> None:
-        """Export what is queued, and no more."""
-        self._batches.shutdown()  # type: ignore[no-untyped-call]  # the SDK's
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Export what is queued."""
-        return self._batches.force_flush(timeout_millis)

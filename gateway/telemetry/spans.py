@@ -3,7 +3,7 @@
 import random
 import threading
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from opentelemetry.context import Context
@@ -33,9 +33,6 @@ class Noted:
     """What has ended, and becomes spans when it is exported."""
 
     __slots__ = ()
-
-    context: Final = SpanContext(1, 1, False, SAMPLED)
-    """A span's, for a queue of spans that looks whether they are sampled."""
 
     @property
     @abstractmethod
@@ -83,9 +80,9 @@ class Making(NamedTuple):
     bits: Callable[[int], int] = random.getrandbits
     """What ids are made of."""
 
-    def child_of(self, root: SpanContext) -> SpanContext:
-        """Return the context of a new span in the same trace."""
-        return SpanContext(root.trace_id, self.bits(64) or 1, False, SAMPLED)
+    def child_of(self, root: SpanContext, span_id: int = 0) -> SpanContext:
+        """Return the context of a span in the same trace; 0 for one with a random id."""
+        return SpanContext(root.trace_id, span_id or self.bits(64) or 1, False, SAMPLED)
 
     def make(
         self,
@@ -116,14 +113,3 @@ class Making(NamedTuple):
         self.ids.give(span_id=context.span_id)
         around = set_span_in_context(NonRecordingSpan(parent), Context())
         return self.tracer.start_span(name, around, start_time=began)
-
-
-def made_of(ended: Iterable[ReadableSpan | Noted]) -> Sequence[ReadableSpan]:
-    """Return spans, those of notes made."""
-    spans: list[ReadableSpan] = []
-    for one in ended:
-        if isinstance(one, ReadableSpan):
-            spans.append(one)
-        else:
-            spans += one.spans()
-    return spans

@@ -224,18 +224,18 @@ class Tracing:
         name: str,
         trace_id: bytes,
         caller: Caller | None,
-        began: int,
+        times: tuple[int, int],
         describe: Callable[[], Attributes],
     ) -> MessageTrace | None:
-        """Return the trace of a delivery; None where it is not sampled.
+        """Return the trace of a delivery that was verified; None where it is not sampled.
 
-        ``trace_id`` is 16 bytes; ``began`` in nanoseconds since 1970. ``describe`` tells what the
-        delivery is about, when that is exported.
+        ``trace_id`` is 16 bytes; ``times`` are when the delivery arrived and when it was verified,
+        in nanoseconds since 1970. ``describe`` tells what it is about, when that is exported.
         """
         beginning = self._beginning(trace_id, caller)
         if beginning is None:
             return None
-        return MessageTrace(self._making, name, *beginning, began, describe)
+        return MessageTrace(self._making, name, *beginning, times, describe)
 
     def begin_request(
         self, name: str, caller: Caller | None, attributes: Attributes, began: int
