@@ -10,7 +10,7 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 
-KERNELS = ("digest", "document", "envelope", "fields", "padding", "signature", "signed")
+KERNELS = ("digest", "document", "envelope", "fields", "padding", "signature", "signed", "tally")
 
 SANITIZE = ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"]
 WARNINGS = ["-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-missing-field-initializers"]

@@ -19,6 +19,7 @@ from gateway.http.patience import Patience, TooSlow
 from gateway.http.refusals import Refusals
 from gateway.inbound.deliveries import Deliveries, Delivery
 from gateway.inbound.ingest import HandlerFailed
+from gateway.kernels import Tally
 from gateway.protocol.account import Account
 from gateway.protocol.callback import SUCCESS, Received, echo, receive, respond
 from gateway.protocol.dedupe import dedupe_key
@@ -27,7 +28,7 @@ from gateway.protocol.replies import Reply
 from gateway.telemetry.logs import get_logger
 from gateway.telemetry.masking import open_id_hash
 from gateway.telemetry.message_trace import MessageTrace
-from gateway.telemetry.metrics import CallbackCounts, Metrics
+from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.spans import Attributes
 from gateway.telemetry.tap import TAP, Happening
 from gateway.telemetry.tracing import Tracing, caller_of
@@ -160,10 +161,10 @@ class CallbackEndpoint:
         self.random = random or RandomBlocks()
         self._metrics, self._tracing = seen
         self._traced_below = b"" if self._tracing is None else self._tracing.sampling.looks_below
-        self.counts: Mapping[str, CallbackCounts] | None = None
+        self.counts: Mapping[str, Tally] | None = None
         """By an account's name; None: nothing is counted."""
         if self._metrics is not None:
-            self.counts = {name: CallbackCounts(name, self._metrics) for name in accounts}
+            self.counts = {name: self._metrics.tally_of(name) for name in accounts}
 
     async def answer(self, request: Request) -> None:
         """Answer a request; return when nothing is left to be done for it.

@@ -25,6 +25,7 @@ if TYPE_CHECKING or NO_EXTENSIONS:
     from gateway.kernels._fields_py import extract, text_of
     from gateway.kernels._signature_py import sign, signature_matches
     from gateway.kernels._signed_py import open_signed, seal_signed
+    from gateway.kernels._tally_py import Tally
 
     IMPLEMENTATION = "pure"
 else:
@@ -35,6 +36,7 @@ else:
         from gateway.kernels._fields_c import extract, text_of
         from gateway.kernels._signature_c import sign, signature_matches
         from gateway.kernels._signed_c import open_signed, seal_signed
+        from gateway.kernels._tally_c import Tally
 
         IMPLEMENTATION = "compiled"
     except ModuleNotFoundError as missing:
@@ -46,6 +48,7 @@ else:
         from gateway.kernels._fields_py import extract, text_of
         from gateway.kernels._signature_py import sign, signature_matches
         from gateway.kernels._signed_py import open_signed, seal_signed
+        from gateway.kernels._tally_py import Tally
 
         IMPLEMENTATION = "pure"
 
@@ -55,6 +58,7 @@ __all__ = [
     "EnvelopeCipher",
     "Fields",
     "Query",
+    "Tally",
     "digest_of",
     "elements",
     "extract",

@@ -1,10 +1,12 @@
 """The numbers of a process, as those who count see them."""
 
 import time
+from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from gateway.kernels import Tally
 from gateway.telemetry import instruments
 from gateway.telemetry.cells import Cells, Labels, Values
 from gateway.telemetry.instruments import Instrument, Kind
@@ -59,39 +61,9 @@ class Histogram:
 
     def observe(self, labels: Labels, value: float) -> None:
         """Count a value; in the instrument's unit."""
-        self.observe_in(self.row(labels), value)
-
-    def observe_in(self, row: int, value: float) -> None:
-        """Count a value in the cells that begin at ``row``."""
-        buffer = self._buffer
+        row, buffer = self.row(labels), self._buffer
         buffer[row + bisect_left(self._bounds, value)] += 1.0
         buffer[row + self._sum] += value
-
-
-class CallbackCounts:
-    """Counts the callbacks of an account, and their messages: its cells are looked for once."""
-
-    __slots__ = ("_account", "_buffer", "_messages", "_metrics", "_observe", "_outcomes")
-
-    def __init__(self, account: str, metrics: "Metrics") -> None:
-        self._account = account
-        self._metrics = metrics
-        self._buffer = metrics.cells.buffer
-        self._observe = metrics.callbacks.observe_in
-        self._messages: dict[type, int] = {}
-        self._outcomes: dict[str, int] = {}
-
-    def count(self, message: type, outcome: str, seconds: float) -> None:
-        """Count a callback with a message of this type."""
-        try:
-            told, answered = self._messages[message], self._outcomes[outcome]
-        except KeyError:
-            labels = (self._account, message.__name__)
-            told = self._messages[message] = self._metrics.messages.row(labels)
-            labels = (self._account, outcome)
-            answered = self._outcomes[outcome] = self._metrics.callbacks.row(labels)
-        self._buffer[told] += 1.0
-        self._observe(answered, seconds)
 
 
 class Gauge:
@@ -157,6 +129,15 @@ class Metrics:
         self.spans = Counter(instruments.SPANS, cells)
         self.exports = Counter(instruments.EXPORTS, cells)
         self.gauge_failures = Counter(instruments.GAUGE_FAILURES, cells)
+
+    def tally_of(self, account: str) -> Tally:
+        """Return what counts an account's callbacks: the message's type, outcome, seconds."""
+        return Tally(
+            self.cells.buffer,
+            array("d", instruments.CALLBACKS.bounds),
+            lambda kind: self.messages.row((account, kind.__name__)),
+            lambda outcome: self.callbacks.row((account, outcome)),
+        )
 
     def store_call(self, operation: str) -> Timing:
         """Return what times a round trip to a store."""
