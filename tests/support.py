@@ -36,8 +36,9 @@ KERNELS: Final = {
     "gateway.protocol.envelope": ("open_signed", "sign"),
     "gateway.protocol.replies": ("write_reply",),
     "gateway.protocol.verify": ("signature_matches",),
+    "gateway.telemetry.metrics": ("Tally",),
 }
-"""Where the protocol uses kernels, and which."""
+"""Where kernels are used, and which."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,17 @@ class Kernels:
     seal_signed: Any
     write_reply: Any
     digest_of: Any
+    Tally: Any
 
 
 def load_kernels(name: str) -> Kernels:
     """Return the kernels called ``pure`` or ``compiled``; raise ImportError if not built."""
     suffix = {"pure": "py", "compiled": "c"}[name]
-    digest, document, envelope, fields, padding, signature, signed = (
+    digest, document, envelope, fields, padding, signature, signed, tally = (
         import_module(f"gateway.kernels._{kernel}_{suffix}")
         for kernel in (
             *("digest", "document", "envelope", "fields", "padding", "signature", "signed"),
+            "tally",
         )
     )
     return Kernels(
@@ -80,6 +83,7 @@ def load_kernels(name: str) -> Kernels:
         signed.seal_signed,
         document.write_reply,
         digest.digest_of,
+        tally.Tally,
     )
 
 

@@ -160,7 +160,7 @@ class CallbackEndpoint:
         self.clock = clock
         self.random = random or RandomBlocks()
         self._metrics, self._tracing = seen
-        self._traced_below = b"" if self._tracing is None else self._tracing.sampling.looks_below
+        self._traced_below = b"" if self._tracing is None else self._tracing.sampling.limit
         self.counts: Mapping[str, Tally] | None = None
         """By an account's name; None: nothing is counted."""
         if self._metrics is not None:
@@ -222,25 +222,19 @@ class CallbackEndpoint:
         if not request.answered:
             # WeChat tries again.
             request.answer(BROKEN)
-            if delivery is not None and delivery.trace is not None:
-                delivery.trace.end(BROKEN.status)
-            if delivery is not None and self.counts is not None:
-                took = time.monotonic() - request.arrived
-                self.counts[account.name].count(delivery.message.__class__, outcome, took)
-            else:
+            if delivery is None:
                 self._count(account.name, outcome, request)
-            if TAP.is_open and delivery is not None:
-                TAP.tell(delivery.happening(outcome))
+            else:
+                delivery.end(BROKEN.status, outcome)
 
     def _delivery(
         self, account: Account, request: Request, received: Received, now: float
     ) -> "_Delivery":
-        """Return the delivery of a message that was verified: counted, its trace begun."""
+        """Return the delivery of a message that was verified, its trace begun."""
         delivery = _Delivery(self, account, request, received, now)
-        if self._tracing is not None:
-            # Most callbacks are not sampled: nothing is made for them.
-            if delivery.key[8:] < self._traced_below:
-                delivery.trace = _begin(self._tracing, delivery, request)
+        # Most callbacks are not sampled: nothing is made for them.
+        if self._tracing is not None and delivery.key[8:] < self._traced_below:
+            delivery.trace = _begin(self._tracing, delivery, request)
         return delivery
 
     def _verify_url(self, account: Account, request: Request) -> None:
@@ -349,20 +343,19 @@ class _Delivery(Delivery):
             headers = _JSON
         request.answered = True
         request.send(Answer(200, headers, body))
+        self.end(200, outcome)
+
+    def end(self, status: int, outcome: str) -> None:
+        """Let it be seen that it was answered so."""
+        message, took = self.message, time.monotonic() - self._request.arrived
         if self.trace is not None:
-            self.trace.end(200)
+            self.trace.end(status)
         counts = self._endpoint.counts
         if counts is not None:
-            took = time.monotonic() - request.arrived
-            counts[self.account.name].count(self.message.__class__, outcome, took)
+            counts[self.account.name].count(message.__class__, outcome, took)
         if TAP.is_open:
-            TAP.tell(self.happening(outcome))
-
-    def happening(self, outcome: str) -> Happening:
-        """Return that it was answered so."""
-        message, took = self.message, time.monotonic() - self._request.arrived
-        kind, user, id_ = type(message).__name__, message.from_user_name, self.key.hex()
-        return Happening("callback", self.account.name, kind, user, id_, outcome, took)
+            kind, user, id_ = type(message).__name__, message.from_user_name, self.key.hex()
+            TAP.tell(Happening("callback", self.account.name, kind, user, id_, outcome, took))
 
 
 def _callers_trace(request: Request) -> str | None:

@@ -1,4 +1,4 @@
-"""Counts what comes in kinds, with an outcome and how long it took, in cells that others may read."""
+"""Counts what comes in kinds, with an outcome and a value, in cells that others may read."""
 
 from array import array
 from bisect import bisect_left

@@ -29,7 +29,7 @@ from opentelemetry.util.types import AttributeValue
 from gateway.telemetry.spans import SAMPLED, Attributes, Making, Noted
 
 _Part = tuple[str, int, int, Attributes | None, int, str]
-"""A name, nanoseconds since 1970 from and to, attributes, a span's id or 0, an error's type or ""."""
+"""A name, nanoseconds since 1970 from and to, attributes, a span's id or 0, an error's type."""
 
 _UNSET: Final = Status(StatusCode.UNSET)
 

@@ -48,25 +48,27 @@ _TRACEPARENT: Final = re.compile(
 )
 
 
+_ALL: Final = b"\xff" * 9
+"""Above any 8 bytes."""
+
+
 class Sampling:
     """Which traces are sampled."""
 
-    __slots__ = ("_bound", "follows")
+    __slots__ = ("_bound", "follows", "limit")
 
     def __init__(self, bound: int, *, follows: bool) -> None:
         """Take those whose last 64 bits are below ``bound``, as TraceIdRatioBased has it."""
         # As bytes it is compared with bytes: each callback is asked for.
-        self._bound = b"\xff" * 9 if bound >> 64 else bound.to_bytes(8, "big")
+        self._bound = _ALL if bound >> 64 else bound.to_bytes(8, "big")
         self.follows = follows
         """Whether that is the caller's to decide, where there is one."""
+        self.limit = _ALL if follows else self._bound
+        """Whose last 8 bytes are not below it is not sampled, whatever its caller says."""
 
     def takes(self, trace_id: bytes) -> bool:
         """Tell whether a trace is sampled that begins here; its id as 16 bytes."""
         return trace_id[8:] < self._bound
-
-    @property
-    def looks_below(self) -> bytes:
-        return b"\xff" * 9 if self.follows else self._bound
 
 
 class Caller(NamedTuple):

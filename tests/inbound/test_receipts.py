@@ -25,7 +25,7 @@ from tests.inbound.pushed import Pushed, pushed
 from tests.inbound.whole import play
 from tests.outbound.pool import DATA, user
 from tests.support import NOW, text_document
-from tests.traced import ORIGIN, Traced, id_of, links_of, parent_of
+from tests.traced import CALLBACK, ORIGIN, Traced, id_of, links_of, parent_of
 
 NUMBER: Final = 1 << 60
 """A message's number, longer than a float can tell."""
@@ -260,7 +260,7 @@ def test_a_receipt_is_in_its_job_s_trace_and_its_callback_s_linked_to_each_other
             await one.send(Channel.TEMPLATE, str(NUMBER))
             context = make_context()
             if is_sampled:
-                context.trace = traced.tracing.begin("POST", "12" * 16, None, 1)
+                context.trace = traced.begin("12" * 16)
             entry = receipt_entry(template_receipt(), context)
             assert entry is not None
             assert (b"gateway_origin" in entry.body) is is_sampled
@@ -281,7 +281,7 @@ def test_a_receipt_is_in_its_job_s_trace_and_its_callback_s_linked_to_each_other
             "receive receipt",
         }
         return
-    callback, settled = traced.one("POST"), traced.one("settle receipt")
+    callback, settled = traced.one(CALLBACK), traced.one("settle receipt")
     assert links_of(received) == [id_of(callback)]
     assert parent_of(settled) == id_of(callback)
     assert links_of(settled) == [id_of(sent)]

@@ -25,6 +25,7 @@ from gateway.inbound.stored import ORIGIN, store_message
 from gateway.inbound.upstream import with_upstreams
 from gateway.protocol.cloudevents import encode
 from gateway.protocol.decode import decode
+from gateway.telemetry.message_trace import HandlerSpan
 from gateway.telemetry.tracing import current_origin
 from tests.e2e.test_producers import signed
 from tests.e2e.test_sinks import SECRET
@@ -32,7 +33,7 @@ from tests.http.test_refusals import Clock
 from tests.inbound.driving import ask, make_context
 from tests.inbound.test_upstream import HELLO, Asked, upstream
 from tests.support import make_account, text_document
-from tests.traced import CALLER, TRACE, Traced, id_of, parent_of
+from tests.traced import CALLBACK, CALLER, TRACE, Traced, id_of, parent_of
 from tests.traced import ORIGIN as THEIRS
 
 KEY: Final = "12" * 16
@@ -42,7 +43,7 @@ TEXT: Final = decode(text_document())
 def delivery(traced: Traced) -> Context:
     """Return a delivery that is sampled."""
     context = make_context(trace_id=KEY)
-    context.trace = traced.tracing.begin("POST /wechat/{account}", KEY, None, 1)
+    context.trace = traced.begin(KEY)
     assert context.trace is not None
     return context
 
@@ -58,7 +59,7 @@ def test_an_event_brings_the_span_of_its_delivery_and_unsampled_none(traced: Tra
     context = delivery(traced)
     (entry,) = outbox.entries(bytes.fromhex(KEY), TEXT, context)
     end(context)
-    traceparent = f"00-{id_of(*traced.spans())}-01"
+    traceparent = f"00-{id_of(traced.one(CALLBACK))}-01"
     assert msgspec.json.decode(entry.body, type=CloudEvent).traceparent == traceparent
     assert outgoing_of(entry.body).traceparent == traceparent
     (entry,) = outbox.entries(bytes.fromhex(KEY), TEXT, make_context(trace_id=KEY))
@@ -73,7 +74,7 @@ def test_an_upstream_is_asked_in_the_handler_s_span(traced: Traced) -> None:
     async def scenario() -> None:
         context = delivery(traced)
         assert context.trace is not None
-        with context.trace.handling("upstream"):
+        with HandlerSpan(context.trace, "upstream"):
             await ask(ingest, TEXT, context)
         end(context)
         await ask(ingest, TEXT)
@@ -103,7 +104,7 @@ def test_a_background_handler_s_reply_goes_on_from_its_span(traced: Traced) -> N
 
     (reply,) = asyncio.run(scenario())
     span = traced.one("process background")
-    assert parent_of(span) == id_of(traced.one("POST /wechat/{account}"))
+    assert parent_of(span) == id_of(traced.one(CALLBACK))
     assert msgspec.json.decode(reply.body)[ORIGIN] == id_of(span)
 
 
