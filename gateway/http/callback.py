@@ -303,15 +303,13 @@ class _Delivery(Delivery):
         self.message = received.message
         self.key = dedupe_key(account.app_id, received.message)
 
-    def know_trace_id(self, trace_id: str) -> None:
-        """Be told the trace id by whoever has worked it out already."""
-        self._trace_id = trace_id
-
     def find_trace_id(self) -> str:
         """Return the id of the caller's W3C trace, or the message's own, each delivery's the same.
 
         A dedupe key is as long as a trace id, and as random.
         """
+        if self.trace is not None:
+            return self.trace.trace_id
         return _callers_trace(self._request) or self.key.hex()
 
     def age(self) -> float:
@@ -366,17 +364,12 @@ def _callers_trace(request: Request) -> str | None:
 def _begin(tracing: Tracing, delivery: _Delivery, request: Request) -> MessageTrace | None:
     """Return the trace of a delivery that was verified; None where it is not sampled."""
     caller = caller_of(request.header("traceparent")) if tracing.sampling.follows else None
-    if caller is not None:
-        delivery.know_trace_id(caller.trace_id)
     now = time.time_ns()
     times = (now - int((time.monotonic() - request.arrived) * 1e9), now)
     message = delivery.message
     kind, user = type(message).__name__, message.from_user_name
     about = partial(_described, delivery.account.name, delivery.key, kind, user)
-    made = tracing.begin(_SPAN, delivery.key, caller, times, about)
-    if made is not None:
-        delivery.know_trace_id(made.trace_id)
-    return made
+    return tracing.begin(_SPAN, delivery.key, caller, times, about)
 
 
 def _described(account: str, key: bytes, kind: str, user: str) -> Attributes:

@@ -70,6 +70,7 @@ MAX_RECENT: Final = 4096
 _FRESH: Final = State.FRESH
 _IN_FLIGHT: Final = State.IN_FLIGHT
 _DONE: Final = State.DONE
+_CLAIMED: Final = {state: {"gateway.claim": state.name.lower()} for state in State}
 
 _POLL: Final = (0.05, 0.5)
 """Seconds between two looks at another process's claim: at first, and at most."""
@@ -213,7 +214,7 @@ class Deliveries:
         take = self._commit.take_step
         outcome = await self._commit.submit(claim) if take is None else take(claim)
         if delivery.trace is not None:
-            delivery.trace.step("claim", {"gateway.claim": outcome.state.name.lower()})
+            delivery.trace.step("claim", _CLAIMED[outcome.state])
         if outcome.state is not _FRESH and not again:
             found = "done" if outcome.state is _DONE else "in_flight"
             self._metrics.duplicates.add((delivery.account.name, found))

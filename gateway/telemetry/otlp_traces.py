@@ -147,4 +147,4 @@ def sampling_of(environ: Mapping[str, str]) -> tuple[Sampling, Sampler]:
         )
     bound, root = roots[kind]
     follows = kind != name
-    return Sampling(bound, follows=follows), ParentBased(root) if follows else root
+    return Sampling.of(bound, follows=follows), ParentBased(root) if follows else root

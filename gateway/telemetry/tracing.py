@@ -52,23 +52,23 @@ _ALL: Final = b"\xff" * 9
 """Above any 8 bytes."""
 
 
-class Sampling:
+class Sampling(NamedTuple):
     """Which traces are sampled."""
 
-    __slots__ = ("_bound", "follows", "limit")
+    below: bytes
+    """Those whose last 8 bytes are below it: as bytes, for each callback is compared."""
+    follows: bool
+    """Whether that is the caller's to decide, where there is one."""
 
-    def __init__(self, bound: int, *, follows: bool) -> None:
+    @classmethod
+    def of(cls, bound: int, *, follows: bool) -> "Sampling":
         """Take those whose last 64 bits are below ``bound``, as TraceIdRatioBased has it."""
-        # As bytes it is compared with bytes: each callback is asked for.
-        self._bound = _ALL if bound >> 64 else bound.to_bytes(8, "big")
-        self.follows = follows
-        """Whether that is the caller's to decide, where there is one."""
-        self.limit = _ALL if follows else self._bound
-        """Whose last 8 bytes are not below it is not sampled, whatever its caller says."""
+        return cls(_ALL if bound >> 64 else bound.to_bytes(8, "big"), follows)
 
-    def takes(self, trace_id: bytes) -> bool:
-        """Tell whether a trace is sampled that begins here; its id as 16 bytes."""
-        return trace_id[8:] < self._bound
+    @property
+    def limit(self) -> bytes:
+        """Whose last 8 bytes are not below it is not sampled, whatever its caller says."""
+        return _ALL if self.follows else self.below
 
 
 class Caller(NamedTuple):
@@ -265,7 +265,7 @@ class Tracing:
         is its id where its caller has none, or no say.
         """
         if caller is None or not self.sampling.follows:
-            return (trace_id.hex(), None) if self.sampling.takes(trace_id) else None
+            return (trace_id.hex(), None) if trace_id[8:] < self.sampling.below else None
         if not caller.is_sampled:
             return None
         return caller.trace_id, _span_context(caller.trace_id, caller.span_id)

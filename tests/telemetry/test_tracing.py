@@ -70,15 +70,15 @@ def test_a_later_version_of_the_header_may_say_more() -> None:
 @given(st.floats(0, 1), st.integers(1, (1 << 128) - 1))
 def test_what_is_sampled_is_what_opentelemetry_s_own_sampler_takes(ratio: float, id_: int) -> None:
     sampler = TraceIdRatioBased(ratio)
-    sampling = Sampling(TraceIdRatioBased.get_bound_for_rate(ratio), follows=False)
+    sampling = Sampling.of(TraceIdRatioBased.get_bound_for_rate(ratio), follows=False)
     theirs = sampler.should_sample(None, id_, "x").decision is Decision.RECORD_AND_SAMPLE
     key = id_.to_bytes(16, "big")
-    assert sampling.takes(key) is theirs
-    assert (key[8:] < sampling.limit) is theirs
+    assert (key[8:] < sampling.below) is theirs
+    assert sampling.limit == sampling.below
 
 
 def test_any_trace_may_be_sampled_where_its_caller_decides() -> None:
-    assert Sampling(0, follows=True).limit > b"\xff" * 8
+    assert Sampling.of(0, follows=True).limit > b"\xff" * 8
 
 
 def test_what_is_stored_goes_on_in_another_process_and_unsampled_it_does_not(
