@@ -75,6 +75,7 @@ def describe(document: dict[str, Any]) -> list[str]:
         f"{document['machine']['pinning']}. All servers run all the time.",
         "Each answers distinct safe-mode texts with their echo, deduped in the process: the",
         "cheapest callback there is, so that what is added is the greatest share of it.",
+        "Spans are exported each half second, those of a turn's end behind it.",
         "Ratios are medians of those in a round (least-most). Every reply was checked.",
     ]
     others = [turn["others"] for turn in document["turns"]]
