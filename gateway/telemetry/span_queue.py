@@ -52,26 +52,21 @@ class SpanQueue(SpanProcessor):
         self._thread = threading.Thread(target=self._run, name="span-export", daemon=True)
         self._thread.start()
 
-    def take(self, noted: Noted) -> None:
-        """Queue what becomes spans, where there is room."""
+    def take(self, ended: ReadableSpan | Noted) -> None:
+        """Queue a span, or what becomes spans, where there is room."""
         waiting = self._waiting
         if len(waiting) >= self._room:
-            self._metrics.spans.add(("dropped",), float(noted.count))
+            count = 1 if isinstance(ended, ReadableSpan) else ended.count
+            self._metrics.spans.add(("dropped",), float(count))
             return
-        waiting.append(noted)
-        if len(waiting) == self._limits.batch:
+        waiting.append(ended)
+        if len(waiting) >= self._limits.batch and not self._wake.is_set():
             self._wake.set()
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Queue a span, where there is room."""
-        if span.context is None or not span.context.trace_flags.sampled:
-            return
-        if len(self._waiting) >= self._room:
-            self._metrics.spans.add(("dropped",))
-            return
-        self._waiting.append(span)
-        if len(self._waiting) == self._limits.batch:
-            self._wake.set()
+        """Queue a span of the SDK's that is sampled."""
+        if span.context is not None and span.context.trace_flags.sampled:
+            self.take(span)
 
     def shutdown(self) -> None:
         """Export what is queued, and no more."""

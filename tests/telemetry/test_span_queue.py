@@ -1,6 +1,7 @@
 """Spans on their way: none delays anybody, and what becomes of each is counted."""
 
 import threading
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -120,6 +121,23 @@ def test_a_full_batch_does_not_wait_for_the_delay() -> None:
     assert exporter.asked.wait(_SECONDS)
     # Or what a library traces would trace the exporter's own requests.
     assert exporter.is_suppressed is True
+    made.close()
+
+
+def test_what_comes_while_a_batch_is_exported_does_not_wait_for_the_delay_either() -> None:
+    exporter, metrics = Exporter(), Metrics()
+    exporter.go_on.clear()
+    more = {"OTEL_BSP_SCHEDULE_DELAY": "600000", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "2"}
+    made = make(exporter, metrics, **more)
+    deliver(made, 5)
+    made.queue.start()
+    assert exporter.asked.wait(_SECONDS)
+    deliver(made, 7)
+    exporter.go_on.set()
+    until = time.monotonic() + _SECONDS
+    while sum(exporter.batches) < 24 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert sum(exporter.batches) == 24
     made.close()
 
 
