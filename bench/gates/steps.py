@@ -1,10 +1,12 @@
 """The steps whose instructions are counted.
 
-The whole pure path, its halves, a store, a router, a session that is verified.
+The whole pure path, its halves, a callback that is counted, a store, a router, a session that is
+verified.
 
 Random bytes, keys and times are the same in every process, so that what is counted is, too.
 """
 
+from array import array
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final, NamedTuple
 
@@ -18,6 +20,7 @@ from gateway.inbound.claims import Claim, Finish
 from gateway.inbound.router import Router
 from gateway.protocol.callback import receive, respond
 from gateway.protocol.replies import TextReply
+from gateway.telemetry.instruments import CALLBACKS
 from tests.support import NOW, Kernels, make_account
 
 ROUTES: Final = 100
@@ -44,10 +47,19 @@ def steps(kernels: Kernels) -> Iterator[Step]:
     # Too short to be timed.
     yield Step("pad", side, lambda: kernels.pad(TEXT_MESSAGE))
     yield Step("unpad", side, lambda: kernels.unpad(padded))
+    yield Step("count a callback", side, _count(kernels))
     if side is Side.COMPILED:
         yield Step("claim and finish, memory", Side.SHARED, _claim_and_finish())
         yield Step(f"find one of {ROUTES} routes", Side.SHARED, _find())
         yield Step("verify a session", Side.SHARED, _verify())
+
+
+def _count(kernels: Kernels) -> Callable[[], object]:
+    bounds = array("d", CALLBACKS.bounds)
+    tally = kernels.Tally(
+        array("d", bytes(8 * (len(bounds) + 3))), bounds, lambda _kind: 0, lambda _outcome: 1
+    )
+    return lambda: tally.count(Text, "reply", 0.0011)
 
 
 def _claim_and_finish() -> Callable[[], object]:

@@ -84,7 +84,7 @@ def test_the_command_measures_each_row_and_what_is_sampled_is_exported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "telemetry.json"
-    short = ["--rounds", "1", "--starts", "1", "--generator", "python", "--callbacks", "60000"]
+    short = ["--rounds", "1", "--starts", "1", "--generator", "python", "--callbacks", "150000"]
     assert main([*short, "--json", str(file), "--markdown"]) == 0
     found = json.loads(file.read_text())
     assert {one["row"] for one in found["turns"]} == {*NAMES}

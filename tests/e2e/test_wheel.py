@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.server import ROOT
 
-KERNELS = {"digest", "document", "envelope", "fields", "padding", "signature", "signed"}
+KERNELS = {"digest", "document", "envelope", "fields", "padding", "signature", "signed", "tally"}
 
 
 def _build(folder: Path, **environment: str) -> zipfile.ZipFile:
