@@ -57,7 +57,8 @@ class MessageTrace(Noted):
     ) -> None:
         """``trace_id`` is 32 hex digits; ``times`` are when it arrived and when it was verified.
 
-        In nanoseconds since 1970. ``describe`` tells what it is about, when that is exported.
+        In nanoseconds since 1970: what is verified is what lies before the first step.
+        ``describe`` tells what it is about, when that is exported.
         """
         self.making = making
         self.trace_id = trace_id
@@ -67,7 +68,7 @@ class MessageTrace(Noted):
         self._began, self._mark = times
         self._ended = self._status = 0
         self._describe = describe
-        self._parts: list[_Part] = [("verify", *times, None, 0, "")]
+        self._parts: list[_Part] = []
 
     @property
     def origin(self) -> str:

@@ -57,7 +57,7 @@ def test_what_is_exported_is_what_metrics_tell_whoever_counted_it(
     assert {one.name for one in last} >= {"gateway.info", "gateway.messages"}
     counters = [one for one in last if one.name == CALLBACKS]
     assert all(began < one.began < time.time_ns() for one in counters)
-    wait_until(lambda: any(one.name == "verify" for one in seen.spans), "spans")
+    wait_until(lambda: any(one.name == "claim" for one in seen.spans), "spans")
 
 
 def test_where_the_worker_that_exports_dies_another_one_goes_on_and_no_counter_falls(

@@ -49,11 +49,10 @@ connect_timeout = 1
 """
 PATH: Final = "POST /cgi-bin/message/template/send"
 LIFE: Final = (
-    *("POST /wechat/{account}", "verify", "claim", "handle shop.welcome"),
+    *("POST /wechat/{account}", "claim", "handle shop.welcome"),
     *("send push", "process push", PATH, "receive receipt"),
 )
 PARENTS: Final = {
-    "verify": "POST /wechat/{account}",
     "claim": "POST /wechat/{account}",
     "handle shop.welcome": "POST /wechat/{account}",
     "send push": "handle shop.welcome",
