@@ -51,7 +51,7 @@ bench: $(DEV_STAMP) bench-micro ## Measure: kernels, and side by side with other
 bench-micro: $(DEV_STAMP) ## Measure the kernels and the whole pure path only
 	$(BIN)/python -m bench.micro
 
-bench-all: $(DEV_STAMP) bench ## Measure all that bench/README.md shows (46 minutes), and write it
+bench-all: $(DEV_STAMP) bench ## Measure all that bench/README.md shows (53 minutes), and write it
 	$(BIN)/python -m bench.profile
 	$(BIN)/python -m bench.latency
 	$(BIN)/python -m bench.startup

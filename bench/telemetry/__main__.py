@@ -19,7 +19,7 @@ from bench.telemetry.runner import Plan, Turn, run
 
 _EXAMPLES: Final = """\
 examples:
-  python -m bench.telemetry                           about seven minutes
+  python -m bench.telemetry                           about fourteen minutes
   python -m bench.telemetry --starts 1                a quick look
   python -m bench.telemetry --markdown > table.md     the table for a document
 
@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         "--rounds", type=number(100), default=5, help="after each start (default: 5)"
     )
     parser.add_argument(
-        "--starts", type=number(100), default=6, help="of all the servers (default: 6)"
+        "--starts", type=number(100), default=12, help="of all the servers (default: 12)"
     )
     add_traffic(parser, 1_000_000)
     add_output(parser, "telemetry")

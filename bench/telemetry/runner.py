@@ -39,7 +39,7 @@ class Plan:
     seconds: int = 1
     rounds: int = 5
     """After each start."""
-    starts: int = 6
+    starts: int = 12
     """Of all servers: where a process's memory lies makes it some percent faster or slower."""
     connections: int = 64
     callbacks: int = 700_000

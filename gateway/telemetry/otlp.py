@@ -3,9 +3,10 @@
 https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/ has them all.
 """
 
+import re
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from opentelemetry.sdk.resources import Resource
 
@@ -14,8 +15,28 @@ STOP_SECONDS: Final = 3.0
 
 CONSOLE: Final = "console"
 
-# Beside each protocol the package that has it, and what installs that.
-_MODULES: Final = {"http/protobuf": "http", "grpc": "grpc"}
+
+class _Protocol(NamedTuple):
+    """One that the SDK has an exporter for."""
+
+    package: str
+    endpoint: re.Pattern[str]
+    usual: str
+    """Where a collector has it by default."""
+    compressions: tuple[str, ...]
+
+
+_HTTP: Final = "http/protobuf"
+_PROTOCOLS: Final = {
+    _HTTP: _Protocol(
+        "http",
+        re.compile(r"https?://[^/\s]+\S*"),
+        "http://127.0.0.1:4318",
+        ("none", "gzip", "deflate"),
+    ),
+    "grpc": _Protocol("grpc", re.compile(r"\S+"), "http://127.0.0.1:4317", ("gzip",)),
+}
+_SECONDS: Final = re.compile(r"(?=.*[1-9])\d{1,6}(\.\d*)?")
 
 
 class TelemetryWrong(ValueError):
@@ -43,23 +64,43 @@ def otlp_exporter(environ: Mapping[str, str], signal: str, module: str, class_: 
 
     Raises TelemetryWrong.
     """
-    variable = f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL"
-    if not environ.get(variable):
-        variable = "OTEL_EXPORTER_OTLP_PROTOCOL"
-    protocol = environ.get(variable) or "http/protobuf"
-    if protocol not in _MODULES:
-        raise TelemetryWrong(f"{variable}: {protocol} is unknown; give {_either((*_MODULES,))}")
+    variable, given = _said(environ, signal, "PROTOCOL")
+    protocol = _PROTOCOLS.get(given or _HTTP)
+    if protocol is None:
+        raise TelemetryWrong(f"{variable}: {given} is unknown; give {_either((*_PROTOCOLS,))}")
+    _check(environ, signal, protocol)
     try:
         # Not before it is asked for: it is long to import.
-        found: Any = import_module(
-            f"opentelemetry.exporter.otlp.proto.{_MODULES[protocol]}.{module}"
-        )
+        found: Any = import_module(f"opentelemetry.exporter.otlp.proto.{protocol.package}.{module}")
     except ImportError:
         raise TelemetryWrong(
             f'{variable}: grpc needs the extra otlp-grpc; pip install "wechat-gateway[otlp-grpc]", '
             "or give http/protobuf"
         ) from None
     return getattr(found, class_)()
+
+
+def _check(environ: Mapping[str, str], signal: str, protocol: _Protocol) -> None:
+    """Raise TelemetryWrong where the exporter would fail with each export, or take no notice."""
+    variable, endpoint = _said(environ, signal, "ENDPOINT")
+    if endpoint and not protocol.endpoint.fullmatch(endpoint):
+        # Not repeated: there may be a password in it.
+        raise TelemetryWrong(f"{variable}: not a URL; give one such as {protocol.usual}")
+    variable, timeout = _said(environ, signal, "TIMEOUT")
+    if timeout and not _SECONDS.fullmatch(timeout):
+        raise TelemetryWrong(f"{variable}: {timeout}; give seconds, such as 10")
+    variable, compression = _said(environ, signal, "COMPRESSION")
+    if compression and compression.lower() not in protocol.compressions:
+        raise TelemetryWrong(
+            f"{variable}: {compression} is unknown; give {_either(protocol.compressions)}"
+        )
+
+
+def _said(environ: Mapping[str, str], signal: str, what: str) -> tuple[str, str]:
+    """Return a variable of a signal's exporter and its value: its own before that of all."""
+    own, of_all = f"OTEL_EXPORTER_OTLP_{signal}_{what}", f"OTEL_EXPORTER_OTLP_{what}"
+    variable = own if environ.get(own) else of_all
+    return variable, environ.get(variable, "")
 
 
 def resource_of(environ: Mapping[str, str], version: str, **more: str) -> Resource:
@@ -101,4 +142,4 @@ def number_of(environ: Mapping[str, str], name: str, default: int) -> int:
 
 def _either(names: tuple[str, ...]) -> str:
     *others, last = names
-    return f"{', '.join(others)} or {last}"
+    return f"{', '.join(others)} or {last}" if others else last

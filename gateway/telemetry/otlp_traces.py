@@ -1,7 +1,6 @@
 """The SDK that makes spans and brings them to a collector, by OpenTelemetry's own variables.
 
 https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
-
 """
 
 import os

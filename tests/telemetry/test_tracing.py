@@ -118,9 +118,26 @@ def test_without_a_collector_nothing_is_traced(variables: dict[str, str]) -> Non
         ("OTEL_TRACES_SAMPLER_ARG", "2", "give a number from 0 to 1"),
         ("OTEL_TRACES_SAMPLER_ARG", "one", "give a number from 0 to 1"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "give http/protobuf or grpc"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "give one such as http://"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://", "give one such as http://"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "give seconds, such as 10"),
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "0.0", "give seconds, such as 10"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", "give none, gzip or deflate"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "0", "give a whole number from 1 on"),
     ],
 )
 def test_a_variable_that_is_wrong_is_named_with_its_fix(name: str, value: str, fix: str) -> None:
     with pytest.raises(TelemetryWrong, match=f"^{name}: .*{fix}"):
         make_traces({**HERE, name: value}, Metrics(), "1.2.3")
+
+
+def test_what_grpc_would_stumble_over_is_named_too() -> None:
+    grpc = {**HERE, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_COMPRESSION": "none"}
+    with pytest.raises(TelemetryWrong, match=r"^OTEL_EXPORTER_OTLP_COMPRESSION: .*; give gzip$"):
+        make_traces(grpc, Metrics(), "1.2.3")
+
+
+@pytest.mark.parametrize("seconds", ["10", "0.5", "2."])
+def test_a_timeout_may_have_a_fraction(seconds: str) -> None:
+    made = make_traces({**HERE, "OTEL_EXPORTER_OTLP_TIMEOUT": seconds}, Metrics(), "1.2.3")
+    assert made is not None
