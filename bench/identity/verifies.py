@@ -19,6 +19,7 @@ from gateway.app.api import Apis
 from gateway.app.identity import Identities
 from gateway.app.stores import sqlite_path
 from gateway.identity.people import AppUser, Platform, Sighting
+from gateway.identity.sessions import Opened
 from gateway.settings import load_settings
 from tests.e2e.signing_in import Place
 from tests.support import APP_ID
@@ -153,17 +154,23 @@ def _identities(place: Place) -> Iterator[Callable[[], Identities]]:
 async def _sign_in(make: Callable[[], Identities]) -> list[tuple[str, str]]:
     """Return the tokens of people who signed in, each with its person."""
     identities = make()
-    now, app = time.time(), identities.apps["main"]
-    users = [AppUser(APP_ID, f"oBench{number:022d}") for number in range(SESSIONS)]
-    kind = Platform.OFFICIAL_ACCOUNT
-    await identities.store.see([Sighting(user, kind, now) for user in users])
-    found = []
-    for user in users:
-        person = await identities.directory.whoever(user, kind)
-        opened = await identities.sessions.open(app, person, person.identities[0])
-        found.append((opened.token, person.id))
+    sightings = [_sighting(f"oBench{number:022d}") for number in range(SESSIONS)]
+    await identities.store.see(sightings)
+    opened = [await _open(identities, one) for one in sightings]
     await identities.stop()
-    return found
+    return [(one.token, one.session.person) for one in opened]
+
+
+def _sighting(open_id: str) -> Sighting:
+    return Sighting(AppUser(APP_ID, open_id), Platform.OFFICIAL_ACCOUNT, time.time())
+
+
+async def _open(identities: Identities, sighting: Sighting) -> Opened:
+    """Open a session of somebody who was seen."""
+    person = await identities.directory.whoever(sighting)
+    if person is None:
+        raise LoadError("somebody who was seen is not known")
+    return await identities.sessions.open(identities.apps["main"], person, person.identities[0])
 
 
 def _compare(place: Place, tokens: list[tuple[str, str]]) -> None:
@@ -181,10 +188,7 @@ async def _ends(place: Place, cache: float) -> Ends:
         identities = make()
         took = []
         for number in range(ENDED):
-            user = AppUser(APP_ID, f"oEnded{number:022d}")
-            person = await identities.directory.whoever(user, Platform.OFFICIAL_ACCOUNT)
-            app = identities.apps["main"]
-            opened = await identities.sessions.open(app, person, person.identities[0])
+            opened = await _open(identities, _sighting(f"oEnded{number:022d}"))
             # So that the ends fall anywhere in the cache's time.
             await _until(place, opened.token, 200, cache * number / ENDED)
             await identities.sessions.end([opened.session.id])

@@ -94,7 +94,9 @@ class Desk:
     async def enter(self, app: App, sighting: Sighting) -> Opened | SignInProblem:
         """Return a session of the user who was seen to sign in to an app; raise StoreDown."""
         await self._directory.see(sighting)
-        person = await self._directory.whoever(sighting.user, sighting.platform)
+        person = await self._directory.whoever(sighting)
+        if person is None:
+            return SignInProblem.CODE
         opened = await self._sessions.open(app, person, identity_of(person, sighting.user))
         # What they may do, or whether they are known at all, can have changed before it was there.
         session = await self._sessions.settled(opened.session, self._directory)

@@ -64,14 +64,15 @@ class Directory:
         if known is None or known[1] < at:
             self._noted[user] = (platform, at)
 
-    async def whoever(self, user: AppUser, platform: Platform) -> Person:
-        """Return whose open id this is: somebody new where it was not seen before."""
-        person = await self.store.owner(user)
-        if person is None:
-            await self.see(Sighting(user, platform, self._clock()))
-            person = await self.store.owner(user)
-        if person is None:
-            raise StoreDown("a user who was stored is not there; were they erased just now?")
+    async def whoever(self, sighting: Sighting) -> Person | None:
+        """Return whose open id was seen: somebody new where it was not seen before.
+
+        None where they were erased since.
+        """
+        person = await self.store.owner(sighting.user)
+        if person is None and await self.forgotten.without([sighting]):
+            await self.see(sighting)
+            person = await self.store.owner(sighting.user)
         return person
 
     async def of(self, session: Session) -> Session | None:

@@ -78,10 +78,15 @@ class Learner:
         app = self._apps[account]
         await self._directory.take([sighting_of(app, info, at) for info in infos])
 
-    async def sender(self, account: str, open_id: str) -> Person:
-        """Return who a user is: somebody new where they were not seen before."""
+    async def sender(self, account: str, open_id: str, at: float) -> Person | None:
+        """Return who did something then: somebody new where they were not seen before.
+
+        ``at`` is in Unix seconds. None where they were erased since.
+        """
         app = self._apps[account]
-        return await self._directory.whoever(AppUser(app.app_id, open_id), app.platform)
+        return await self._directory.whoever(
+            Sighting(AppUser(app.app_id, open_id), app.platform, at)
+        )
 
 
 def sighting_of(app: App, info: UserInfo, at: float) -> Sighting:

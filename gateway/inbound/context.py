@@ -85,7 +85,8 @@ class Context:
         """Return who sent the message: their ids in all apps, tags, roles; looked up once.
 
         Somebody new is a person of their own from now on. Raises BotError where nobody is known:
-        the settings have no identity.secret, or the message is of no user; and StoreDown.
+        the settings have no identity.secret, the message is of no user, or of one who was erased
+        since; and StoreDown.
         """
         try:
             return self._sender
@@ -98,9 +99,14 @@ class Context:
                 "context.identity: nobody is known here: set identity.secret, and ask for it in "
                 "what handles a user's message"
             ) from None
-        self._sender: Person = await find()
-        return self._sender
+        person = await find()
+        if person is None:
+            raise BotError(
+                "context.identity: the sender closed their account, and was erased since"
+            )
+        self._sender: Person = person
+        return person
 
-    def know(self, find: Callable[[], Awaitable[Person]]) -> None:
+    def know(self, find: Callable[[], Awaitable[Person | None]]) -> None:
         """Let ``identity`` find who sent the message."""
         self._find_sender = find

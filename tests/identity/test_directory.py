@@ -29,9 +29,21 @@ def test_who_was_active_is_stored_together(tmp_path: Path) -> None:
 
 def test_a_user_who_was_never_seen_is_somebody_from_then_on(tmp_path: Path) -> None:
     async def scenario(office: Office) -> None:
-        person = await office.directory.whoever(USER, PLATFORM)
-        assert await office.directory.whoever(USER, PLATFORM) == person
+        person = await office.directory.whoever(Sighting(USER, PLATFORM, 10.0))
+        assert person is not None
+        assert await office.directory.whoever(Sighting(USER, PLATFORM, 20.0)) == person
         assert await office.store.count() == (1, 1)
+
+    visit(tmp_path, scenario)
+
+
+def test_who_was_erased_is_not_somebody_again_by_what_they_did_before(tmp_path: Path) -> None:
+    async def scenario(office: Office) -> None:
+        now = office.apps.clock()
+        await office.forgotten.note([USER])
+        assert await office.directory.whoever(Sighting(USER, PLATFORM, now - 1)) is None
+        assert await office.store.count() == (0, 0)
+        assert await office.directory.whoever(Sighting(USER, PLATFORM, now + 60)) is not None
 
     visit(tmp_path, scenario)
 

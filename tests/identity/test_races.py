@@ -132,13 +132,17 @@ def test_who_is_erased_is_not_renewed_and_gives_no_phone_number(tmp_path: Path) 
 def test_what_was_on_its_way_does_not_bring_back_who_was_erased(tmp_path: Path) -> None:
     async def scenario(office: Office, other: Office) -> None:
         user = AppUser(OFFICIAL, "oSomebody0000000000000000001")
-        person = await office.directory.whoever(user, Platform.OFFICIAL_ACCOUNT)
+        seen = Sighting(user, Platform.OFFICIAL_ACCOUNT, office.apps.clock())
+        person = await office.directory.whoever(seen)
+        assert person is not None
         office.directory.note(user, Platform.OFFICIAL_ACCOUNT, office.apps.clock())
         office.apps.clock.offset += 1
         await eraser(other).erase(person.id)
         await office.directory.flush()
         late = Sighting(user, Platform.OFFICIAL_ACCOUNT, office.apps.clock() - 5, "oUnion1")
         await office.directory.take([late])
+        # Nor does a handler that still asks who it was.
+        assert await office.directory.whoever(seen) is None
         assert await office.store.owner(user) is None
         assert user.open_id.encode() not in (tmp_path / "g.db").read_bytes()
         # Whoever comes back is somebody new.

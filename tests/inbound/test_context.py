@@ -1,14 +1,33 @@
 """What a Context tells, worked out only when it is asked."""
 
-from typing import Any
+import asyncio
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import Context
-from tests.inbound.driving import TRACE, make_context
+from gateway import Bot, Context, Text, TextReply
+from gateway.identity.people import Person
+from gateway.inbound.ingest import HandlerFailed, Ingest
+from tests.inbound.driving import TRACE, ask, make_context
 from tests.support import make_account
+
+BOT: Final = Bot()
+TEXT: Final = Text(content="我是谁", from_user_name="oUser", create_time=1_790_000_000)
+
+
+@BOT.on(Text)
+async def who(_message: Text, context: Context) -> str:
+    """Ask twice."""
+    return f"{(await context.identity()).id} {(await context.identity()).id}"
+
+
+def identify(ingest: Ingest) -> str:
+    """Return what the handler told."""
+    reply = asyncio.run(ask(ingest, TEXT))
+    assert isinstance(reply, TextReply)
+    return reply.content
 
 
 def test_a_trace_id_is_looked_for_once_and_only_when_asked() -> None:
@@ -51,3 +70,30 @@ def test_the_query_cannot_be_changed() -> None:
     query: Any = make_context(b"a=1").query
     with pytest.raises(TypeError):
         query["a"] = "2"
+
+
+def test_who_sent_the_message_is_looked_for_once_by_when_they_did() -> None:
+    asked: list[tuple[str, str, float]] = []
+    known = Person("person1", None, 1.0, ())
+
+    async def find(account: str, open_id: str, at: float) -> Person | None:
+        asked.append((account, open_id, at))
+        return known
+
+    assert identify(Ingest(BOT, find)) == "person1 person1"
+    assert asked == [("main", TEXT.from_user_name, float(TEXT.create_time))]
+
+
+def test_who_was_erased_since_is_nobody_to_a_handler() -> None:
+    async def find(_account: str, _open_id: str, _at: float) -> None:
+        return None
+
+    with pytest.raises(HandlerFailed) as failed:
+        identify(Ingest(BOT, find))
+    assert "erased since" in str(failed.value.__cause__)
+
+
+def test_without_a_secret_nobody_is_known_and_the_error_says_what_to_set() -> None:
+    with pytest.raises(HandlerFailed) as failed:
+        identify(Ingest(BOT))
+    assert "set identity.secret" in str(failed.value.__cause__)
