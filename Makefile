@@ -36,7 +36,7 @@ run: $(RUN_STAMP) ## Start a gateway, let a simulated WeChat call it, go on serv
 	@$(BIN)/gateway demo --port $(PORT)
 
 test: $(DEV_STAMP) ## Run the tests, over both kernel implementations
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 drill: $(DEV_STAMP) ## Kill and cut everything under load, for minutes; then count what was lost
 	$(BIN)/python -m tests.drill --seconds 180

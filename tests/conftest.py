@@ -81,7 +81,7 @@ def redis_process(
     """A Redis for the whole run."""
     given = os.environ.get("GATEWAY_TEST_REDIS_URL")
     if given:
-        yield GivenRedis(given)
+        yield GivenRedis(given, int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]))
         return
     with redis_server(tmp_path_factory.mktemp("redis"), appendonly="no") as server:
         yield server

@@ -152,9 +152,12 @@ class RedisServer(Service):
 class GivenRedis:
     """A Redis that somebody else runs: it can be neither killed nor paused."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, database: int = 0) -> None:
+        """``database`` is added to the URL's own: each process of a run has one to itself."""
         self.ours = False
-        self.url = url
+        given = urlsplit(url)
+        own = int(given.path.strip("/") or 0)
+        self.url = given._replace(path=f"/{own + database}").geturl()
 
 
 def _redis_binary() -> str:

@@ -60,7 +60,7 @@ def test_a_server_that_forgot_everything_is_used_again_without_a_restart(
         await put(store, ENTRY)
         await store.take("background", A, 9)
         with Redis.from_url(redis.url) as client:
-            client.flushall()
+            client.flushdb()
             client.script_flush()
         assert await store.take("background", A, 9) == []
         await put(store, ENTRY, key=b"new")

@@ -222,7 +222,10 @@ def _unmarked(function: Any) -> Any:
         (partial(Echo()), "Echo"),
         (_unmarked(Echo().method), "Echo.method"),
     ],
-    ids=str,
+    ids=[
+        *("a method", "a plain one", "a static one", "one of the class", "an object"),
+        *("a plain object", "a partial", "a partial of one", "one of an object", "decorated"),
+    ],
 )
 def test_anything_callable_can_handle(handler: Any, name: str) -> None:
     bot = registered(handler, Text, content=POSITIONAL)

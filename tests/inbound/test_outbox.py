@@ -77,7 +77,7 @@ def test_a_subscriber_gets_the_types_and_families_that_it_names(
         (frozenset({"main", "shop"}), True, True),
         (frozenset(), False, False),
     ],
-    ids=str,
+    ids=["all", "one", "both", "none"],
 )
 def test_a_subscriber_gets_the_accounts_that_it_names(
     accounts: frozenset[str] | None, of_main: bool, of_shop: bool

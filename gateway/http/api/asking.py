@@ -46,6 +46,7 @@ async def heard(request: Asked) -> AsyncIterator[None]:
     Most clients send all of it before they listen; where the connection is closed on them, what
     they hear of is that. So some of the rest is read, and passed over.
     """
+    rest = _Rest(request)
     try:
         yield
     except (Unheard, InternalServerException):
@@ -53,18 +54,29 @@ async def heard(request: Asked) -> AsyncIterator[None]:
     except (PushRefused, Problem, HTTPException):
         with suppress(TimeoutError):
             async with asyncio.timeout(LEFT_SECONDS):
-                await _read_on(request)
+                await rest.pass_over()
         raise
 
 
-async def _read_on(request: Asked) -> None:
-    left = LEFT_BYTES
-    # Behind the end, Litestar says that nobody is connected, and there is nothing to wait for.
-    while request.is_connected and left > 0:
-        event = await request.receive()
-        if event["type"] != "http.request" or not event.get("more_body", False):
-            return
-        left -= len(event["body"])
+class _Rest:
+    """What comes of a body yet: behind its end there is nothing, however long one waits."""
+
+    def __init__(self, request: Asked) -> None:
+        self._receive = request.receive
+        self._there_is_more = True
+        request.receive = self._next
+
+    async def _next(self) -> Any:
+        event = await self._receive()
+        self._there_is_more = event["type"] == "http.request" and event.get("more_body", False)
+        return event
+
+    async def pass_over(self) -> None:
+        """Read it."""
+        left = LEFT_BYTES
+        while self._there_is_more and left > 0:
+            event = await self._next()
+            left -= len(event.get("body", b""))
 
 
 class Bodies:
