@@ -36,13 +36,13 @@ class Plan:
     """What is to be run."""
 
     generator: Generator
-    seconds: int = 1
-    rounds: int = 5
+    seconds: int
+    rounds: int
     """After each start."""
-    starts: int = 12
+    starts: int
     """Of all servers: where a process's memory lies makes it some percent faster or slower."""
-    connections: int = 64
-    callbacks: int = 700_000
+    connections: int
+    callbacks: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,8 +94,9 @@ class Desk:
     async def enter(self, app: App, sighting: Sighting) -> Opened | SignInProblem:
         """Return a session of the user who was seen to sign in to an app; raise StoreDown."""
         await self._directory.see(sighting)
-        person = await self._directory.whoever(sighting)
+        person = await self._directory.store.owner(sighting.user)
         if person is None:
+            # They were erased at this moment.
             return SignInProblem.CODE
         opened = await self._sessions.open(app, person, identity_of(person, sighting.user))
         # What they may do, or whether they are known at all, can have changed before it was there.

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from gateway.identity.apps import App
 from gateway.identity.directory import Directory
 from gateway.identity.people import AppUser, Person, Sighting
-from gateway.identity.told import doer, together, told_by
+from gateway.identity.told import doer, seen_by, together, told_by
 from gateway.outbound.endpoints import Caller
 from gateway.outbound.endpoints.followers import UserInfo, Users
 from gateway.protocol.messages import Message
@@ -78,15 +78,12 @@ class Learner:
         app = self._apps[account]
         await self._directory.take([sighting_of(app, info, at) for info in infos])
 
-    async def sender(self, account: str, open_id: str, at: float) -> Person | None:
-        """Return who did something then: somebody new where they were not seen before.
+    async def sender(self, account: str, message: Message) -> Person | None:
+        """Return whom a message is from: somebody new where they were not seen before.
 
-        ``at`` is in Unix seconds. None where they were erased since.
+        None where they were erased since.
         """
-        app = self._apps[account]
-        return await self._directory.whoever(
-            Sighting(AppUser(app.app_id, open_id), app.platform, at)
-        )
+        return await self._directory.whoever(seen_by(self._apps[account], message))
 
 
 def sighting_of(app: App, info: UserInfo, at: float) -> Sighting:

@@ -46,11 +46,10 @@ class Told(NamedTuple):
 
 def told_by(app: App, message: Message) -> Told:
     """Return what a message to an app tells; nothing where it is none of TELLING."""
-    open_id = user_of(message)
-    if not open_id or not isinstance(message, TELLING):
+    if not user_of(message) or not isinstance(message, TELLING):
         return Told()
-    user, at = AppUser(app.app_id, open_id), float(message.create_time)
-    seen = Sighting(user, app.platform, at)
+    seen = seen_by(app, message)
+    user = seen.user
     if isinstance(message, AuthorizationChange):
         return _taken_back(app, user, message)
     match message:
@@ -60,7 +59,7 @@ def told_by(app: App, message: Message) -> Told:
             # Personal data must go then (PROTOCOL 3); that they left is kept, for whoever sends.
             return Told((seen._replace(subscribed=False),), hidden=(user,))
         case SubscribeMsgPopup() | SubscribeMsgChange():
-            return Told((seen,), tuple(_consents(user, message, at)))
+            return Told((seen,), tuple(_consents(user, message, seen.at)))
     return Told()
 
 
@@ -75,6 +74,12 @@ def _taken_back(app: App, user: AppUser, message: AuthorizationChange) -> Told:
 def user_of(message: Message) -> str:
     """Return the open id of whom a message is from or about; empty where that is nobody."""
     return message.open_id if isinstance(message, AuthorizationChange) else message.from_user_name
+
+
+def seen_by(app: App, message: Message) -> Sighting:
+    """Return that whom a message to an app is from or about was seen when it was sent."""
+    user = AppUser(app.app_id, user_of(message))
+    return Sighting(user, app.platform, float(message.create_time))
 
 
 def doer(message: Message) -> str:

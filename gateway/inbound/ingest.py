@@ -21,11 +21,8 @@ from gateway.telemetry.logs import get_logger
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.subject import SUBJECT
 
-FindSender = Callable[[str, str, float], Awaitable[Person | None]]
-"""Finds a person by an account's name, the open id of one of its users, and when they were seen.
-
-In Unix seconds. None where they were erased since.
-"""
+FindSender = Callable[[str, Message], Awaitable[Person | None]]
+"""Finds whom a message to an account is from, by its name; None where they were erased since."""
 
 FAILURES: Final = (Exception, SystemExit, asyncio.CancelledError)
 """What a handler can raise: sys.exit(), and the awaiting of something cancelled, among it."""
@@ -84,9 +81,8 @@ class Ingest:
 
     def _introduce(self, message: Message, context: Context) -> None:
         """Let the context find who sent the message, for those who are given it."""
-        if self._sender is not None and (open_id := user_of(message)):
-            at = float(message.create_time)
-            context.know(partial(self._sender, context.account.name, open_id, at))
+        if self._sender is not None and user_of(message):
+            context.know(partial(self._sender, context.account.name, message))
 
 
 async def _unmatched(_message: Message) -> None:

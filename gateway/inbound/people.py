@@ -66,8 +66,8 @@ class Learns(Protocol):
     async def look_up(self, account: str, open_ids: Sequence[str]) -> None:
         """Ask WeChat about followers; raise ApiError, and StoreDown."""
 
-    async def sender(self, account: str, open_id: str, at: float) -> Person | None:
-        """Return who did something then, Unix seconds; None where they were erased since."""
+    async def sender(self, account: str, message: Message) -> Person | None:
+        """Return whom a message is from; None where they were erased since."""
 
 
 def people_entry(message: Message, context: Context) -> Entry | None:

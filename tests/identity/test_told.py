@@ -6,7 +6,7 @@ import pytest
 
 from gateway.identity.apps import App
 from gateway.identity.people import AppUser, Consent, Platform, Sighting
-from gateway.identity.told import TELLING, Told, doer, together, told_by, user_of
+from gateway.identity.told import TELLING, Told, doer, seen_by, together, told_by, user_of
 from gateway.protocol.decode import EVENTS, decode
 
 APP: Final = App("main", "wx1", Platform.OFFICIAL_ACCOUNT, "main")
@@ -96,7 +96,7 @@ def test_who_closed_their_account_is_gone() -> None:
 
 def test_everything_else_tells_that_somebody_did_something_or_nothing() -> None:
     assert told_by(APP, text()) == Told()
-    assert doer(text()) == "oUser"
+    assert (seen_by(APP, text()), doer(text())) == (SEEN, "oUser")
     for name in ("CLICK", "VIEW", "SCAN", "LOCATION", "scancode_waitmsg"):
         assert doer(event(name)) == "oUser"
     for name in ("TEMPLATESENDJOBFINISH", "MASSSENDJOBFINISH", "subscribe_msg_sent_event"):

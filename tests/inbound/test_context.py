@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import Bot, Context, Text, TextReply
+from gateway import Bot, Context, Message, Text, TextReply
 from gateway.identity.people import Person
 from gateway.inbound.ingest import HandlerFailed, Ingest
 from tests.inbound.driving import TRACE, ask, make_context
@@ -72,20 +72,20 @@ def test_the_query_cannot_be_changed() -> None:
         query["a"] = "2"
 
 
-def test_who_sent_the_message_is_looked_for_once_by_when_they_did() -> None:
-    asked: list[tuple[str, str, float]] = []
+def test_who_sent_the_message_is_looked_for_once() -> None:
+    asked: list[tuple[str, Message]] = []
     known = Person("person1", None, 1.0, ())
 
-    async def find(account: str, open_id: str, at: float) -> Person | None:
-        asked.append((account, open_id, at))
+    async def find(account: str, message: Message) -> Person | None:
+        asked.append((account, message))
         return known
 
     assert identify(Ingest(BOT, find)) == "person1 person1"
-    assert asked == [("main", TEXT.from_user_name, float(TEXT.create_time))]
+    assert asked == [("main", TEXT)]
 
 
 def test_who_was_erased_since_is_nobody_to_a_handler() -> None:
-    async def find(_account: str, _open_id: str, _at: float) -> None:
+    async def find(_account: str, _message: Message) -> None:
         return None
 
     with pytest.raises(HandlerFailed) as failed:

@@ -58,7 +58,7 @@ class Learner:
         """Look up."""
         self._do((account, *open_ids))
 
-    async def sender(self, account: str, open_id: str, at: float) -> Person | None:
+    async def sender(self, account: str, message: Message) -> Person | None:
         """Know nobody."""
         raise NotImplementedError
 
